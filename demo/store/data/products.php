@@ -1,0 +1,90 @@
+<?php
+
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+declare(strict_types=1);
+
+// The assortment of Three Legs: category => list of [SKU, name, cents, description]. The first of each list is featured,
+// and so is every name that ends with an asterisk.
+return [
+    'beans' => [
+        ['TL-BN-01', 'Tripod House Blend, 250 g', 1190, 'Our everyday blend of three origins that hold each other up: chocolate, hazelnut and a clean finish. Roasted on Mondays, shipped on Tuesdays.'],
+        ['TL-BN-02', 'Yirgacheffe Konga, 250 g *', 1490, 'Washed Ethiopian coffee with jasmine, bergamot and ripe peach. Shines in a pour-over.'],
+        ['TL-BN-03', 'Huila Pink Bourbon, 250 g', 1690, 'A Colombian variety with red berries, panela and a silky body.'],
+        ['TL-BN-04', 'Cerrado Natural, 500 g', 1890, 'Sun-dried Brazilian beans: peanut praline, low acidity and a thick crema.'],
+        ['TL-BN-05', 'Nyeri AA, 250 g', 1790, 'Kenyan brightness: blackcurrant, grapefruit and brown sugar.'],
+        ['TL-BN-06', 'Sumatra Gayo, 250 g', 1390, 'Wet-hulled and earthy, with cedar, dark cocoa and plenty of body.'],
+        ['TL-BN-07', 'Midnight Decaf, 250 g', 1290, 'Decaffeinated with spring water, so that the last cup of the day tastes like the first.'],
+        ['TL-BN-08', 'Failover Espresso, 1 kg', 3290, 'A forgiving dark roast for milk drinks. Consistent whatever the grinder does.'],
+    ],
+    'grinders' => [
+        ['TL-GR-01', 'Keel Hand Grinder', 11900, 'Seven-core steel burrs, forty clicks and a walnut crank. Eighteen grams in half a minute.'],
+        ['TL-GR-02', 'Keel Travel Grinder', 7900, 'The small sister of the Keel fits inside most travel presses.'],
+        ['TL-GR-03', 'Millstone 54 *', 24900, 'A quiet electric grinder with 54 mm conical burrs and a timed dose.'],
+        ['TL-GR-04', 'Millstone 64 Flat', 44900, 'Flat burrs, stepless adjustment and a bellows that leaves nothing behind.'],
+        ['TL-GR-05', 'Quorum Single-Doser', 58900, 'Weigh, pour, grind: a magnetic chute and less than a tenth of a gram retained.'],
+        ['TL-GR-06', 'Box Mill Classic', 5900, 'The beech box mill from your grandmother’s kitchen, with modern ceramic burrs.'],
+        ['TL-GR-07', 'Burr Brush Set', 990, 'Three brushes, stiff to soft, for burrs, chutes and corners.'],
+        ['TL-GR-08', 'Static Mister', 1250, 'Two puffs of water on the beans, and no more chaff on the counter.'],
+    ],
+    'kettles' => [
+        ['TL-KT-01', 'Heron Gooseneck Kettle', 8900, 'A slender spout for a slow, even pour. Brushed steel, one litre, counterweighted handle.'],
+        ['TL-KT-02', 'Heron Electric *', 14900, 'Holds any temperature from 40 to 100 degrees for an hour, to the degree.'],
+        ['TL-KT-03', 'Heron Mini, 0.6 l', 6900, 'One cup, one pour, one hand.'],
+        ['TL-KT-04', 'Campfire Kettle', 5400, 'Enamelled steel that takes an open flame and looks better for it.'],
+        ['TL-KT-05', 'Copper Heron', 19900, 'Hand-hammered copper, lined with tin; it will outlive its owner.'],
+        ['TL-KT-06', 'Glass Swan Kettle', 4900, 'Watch the first bubbles rise. Heat-proof borosilicate glass with a cork stopper.'],
+        ['TL-KT-07', 'Clip-on Thermometer', 1690, 'Fits every spout of the Heron family and reads in four seconds.'],
+        ['TL-KT-08', 'Descaling Salts, 12 sachets', 1190, 'Citric acid in measured sachets: a kettle as new in twenty minutes.'],
+    ],
+    'pour-over' => [
+        ['TL-PO-01', 'Tripod Dripper', 3400, 'The cone that named the shop: porcelain on three short legs, level on any cup.'],
+        ['TL-PO-02', 'Tripod Stand, oak *', 4900, 'Three legs of oiled oak that hold the dripper over any server.'],
+        ['TL-PO-03', 'Paper Cones, 100', 690, 'Unbleached long-fibre paper that never collapses.'],
+        ['TL-PO-04', 'Steel Mesh Cone', 2990, 'A double mesh that lets the oils through and keeps the grounds out.'],
+        ['TL-PO-05', 'Glass Server, 600 ml', 2790, 'Marked for one to four cups, safe on a gas flame.'],
+        ['TL-PO-06', 'Cold Drip Tower', 12900, 'Three storeys and twelve hours to the clearest cold coffee there is.'],
+        ['TL-PO-07', 'Flat-bottom Dripper', 2900, 'An even bed for an even extraction; forgiving of a hurried hand.'],
+        ['TL-PO-08', 'Cotton Sock Filter', 1290, 'The Costa Rican way: rinse, boil, and use it again tomorrow.'],
+    ],
+    'espresso' => [
+        ['TL-ES-01', 'Lever One', 64900, 'A spring lever and no pump: pressure you can feel, in a machine you can repair.'],
+        ['TL-ES-02', 'Dual Boiler Twenty *', 129900, 'Brew and steam at once, PID on both boilers and a group that warms in ten minutes.'],
+        ['TL-ES-03', 'Bottomless Portafilter', 5900, 'See what the extraction really does. 58 mm, with an olive-wood handle.'],
+        ['TL-ES-04', 'Level Tamper 58.5', 4900, 'A self-levelling base; the same tamp every time.'],
+        ['TL-ES-05', 'Milk Pitcher, 450 ml', 2490, 'A sharp spout for tulips, a round belly for the vortex.'],
+        ['TL-ES-06', 'Puck Screen', 1490, 'Spreads the water, keeps the shower clean.'],
+        ['TL-ES-07', 'Distribution Needles', 1990, 'Eight fine needles on a magnetic stand break every clump.'],
+        ['TL-ES-08', 'Knock Box, walnut', 3900, 'A quiet bar in an oiled box.'],
+    ],
+    'cups' => [
+        ['TL-CP-01', 'Three-Leg Cup', 1890, 'Stoneware on three feet, cool under the base and warm in the hand.'],
+        ['TL-CP-02', 'Espresso Cups, pair *', 2290, 'Thick porcelain that keeps two short coffees hot.'],
+        ['TL-CP-03', 'Flat White Cup', 1490, 'One hundred and seventy millilitres, the curve that latte art likes.'],
+        ['TL-CP-04', 'Double-wall Glass', 1690, 'A coffee that floats, and fingers that stay cool.'],
+        ['TL-CP-05', 'Enamel Mug', 1390, 'Chips add character. Holds a third of a litre of anything.'],
+        ['TL-CP-06', 'Commuter Tumbler', 3290, 'Hot for six hours and leak-proof in any bag.'],
+        ['TL-CP-07', 'Cupping Bowls, six', 3990, 'Stackable bowls of one size for an honest comparison.'],
+        ['TL-CP-08', 'Saucer of Acacia', 990, 'Room for one cup and one biscuit.'],
+    ],
+    'scales' => [
+        ['TL-SC-01', 'Balance Brew Scale', 7900, 'A tenth of a gram, a timer, and an answer within a fifth of a second.'],
+        ['TL-SC-02', 'Balance Mini *', 5900, 'Fits under the group of any espresso machine.'],
+        ['TL-SC-03', 'Brew Timer', 1990, 'One large button, three presets, no phone.'],
+        ['TL-SC-04', 'Sand Timer, three minutes', 1290, 'The silent way to bloom and wait.'],
+        ['TL-SC-05', 'Refractometer', 18900, 'Measures dissolved solids, so that taste and numbers can argue.'],
+        ['TL-SC-06', 'Dosing Cup', 1490, 'Aluminium, 58 mm, fits portafilter and scale.'],
+        ['TL-SC-07', 'Dose Tubes, set of twelve', 2990, 'A week of single doses, weighed on Sunday.'],
+        ['TL-SC-08', 'Calibration Weight, 100 g', 1190, 'Because even a scale needs someone to trust.'],
+    ],
+    'tools' => [
+        ['TL-TL-01', 'Bean Canister', 3490, 'A valve lets the gas out and keeps the air away. Holds half a kilogram.'],
+        ['TL-TL-02', 'French Press, 0.8 l *', 4290, 'Double-walled steel and a mesh that reaches the edge.'],
+        ['TL-TL-03', 'Moka Pot, three cups', 3690, 'Eight sides, one gasket, ninety years of good mornings.'],
+        ['TL-TL-04', 'Travel Press', 3490, 'Press, plunge, drink: a whole coffee bar in a rucksack.'],
+        ['TL-TL-05', 'Barista Cloths, four', 1290, 'One for steam, one for group, one for counter, one to lose.'],
+        ['TL-TL-06', 'Brewing Notebook', 1390, 'Ninety-six pages of dose, yield, time and opinion.'],
+        ['TL-TL-07', 'Canvas Apron', 4490, 'Waxed canvas, crossed straps and a pocket for the cloths.'],
+        ['TL-TL-08', 'Water Mineral Drops', 1690, 'Twenty drops turn soft water into brewing water.'],
+    ],
+];

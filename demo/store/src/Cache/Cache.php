@@ -1,0 +1,87 @@
+<?php
+
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+declare(strict_types=1);
+
+namespace Store\Cache;
+
+use Closure;
+use Redis;
+use RuntimeException;
+use Store\Redis\RedisClient;
+use Store\ServiceUnavailable;
+
+/**
+ * Values with a lifetime and tags in the Redis cache instance. The cache is a help, not a need: after its first
+ * failure in a request the shop goes on without it.
+ */
+final class Cache
+{
+    private const PREFIX = 'store:';
+
+    private bool $available = true;
+
+    public function __construct(private readonly RedisClient $redis)
+    {
+    }
+
+    /**
+     * The cached value, or the one computed now and cached for $seconds under $tag.
+     *
+     * @param Closure(): mixed $compute must give a value that JSON can carry, or null, which is not cached
+     */
+    public function remember(string $key, string $tag, int $seconds, Closure $compute): mixed
+    {
+        $stored = $this->try(static fn (Redis $redis) => $redis->get(self::PREFIX . $key));
+        $value = is_string($stored) ? json_decode($stored, true) : null;
+        if ($value !== null) {
+            return $value;
+        }
+        $value = $compute();
+        if ($value !== null) {
+            $this->try(static function (Redis $redis) use ($key, $tag, $seconds, $value): void {
+                $redis->multi();
+                $redis->setex(self::PREFIX . $key, $seconds, json_encode($value, JSON_THROW_ON_ERROR));
+                $redis->sAdd(self::PREFIX . 'tag:' . $tag, self::PREFIX . $key);
+                $redis->expire(self::PREFIX . 'tag:' . $tag, 2 * $seconds);
+                $redis->exec();
+            });
+        }
+
+        return $value;
+    }
+
+    /** Removes every value under the tag. */
+    public function clean(string $tag): void
+    {
+        $this->redis->run(static function (Redis $redis) use ($tag): void {
+            $set = self::PREFIX . 'tag:' . $tag;
+            $redis->unlink([$set, ...$redis->sMembers($set)]);
+        });
+    }
+
+    /** @throws ServiceUnavailable */
+    public function ping(): void
+    {
+        $this->redis->run(static function (Redis $redis): void {
+            if ($redis->ping() !== true) {
+                throw new \RedisException('PING was not answered');
+            }
+        });
+    }
+
+    private function try(Closure $commands): mixed
+    {
+        if (!$this->available) {
+            return null;
+        }
+        try {
+            return $this->redis->run($commands);
+        } catch (ServiceUnavailable) {
+            $this->available = false;
+
+            return null;
+        }
+    }
+}

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hold ports: accept a connection, wait until HAProxy has a server for it, then connect the two ends.
+
+HAProxy refuses at once when it has no server. Behind it, as the last server, a hold port turns the time of a hand-over
+or of an election after a crash into latency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from trivet.agent.errors import AgentError
+from trivet.agent.haproxy import (
+    HANDOVER_BACKEND,
+    STICKY_BACKEND,
+    Runtime,
+    Server,
+    choose,
+    entry_commands,
+    parse_entry,
+    parse_stat,
+    real_servers,
+    stat_command,
+)
+
+HOLD_SECONDS = 20.0
+"""The longest that a connection is held."""
+HELD_LIMIT = 1024
+"""Connections held and spliced at a time on one port; more are refused."""
+POLL_SECONDS = 0.05
+WATCH_SECONDS = 0.5
+"""How often the servers behind spliced connections are looked at."""
+CONNECT_SECONDS = 2.0
+PEERS_SECONDS = 6.0
+"""How long to wait for the other nodes to say who the writer is; HAProxy's own peers need up to 5 s after a start."""
+CHUNK_BYTES = 65536
+
+AskPeers = Callable[[], Awaitable[list[str | None]]]
+"""Asks the other nodes whom they write to: a name, "" for nobody yet, None for no answer."""
+
+log = logging.getLogger(__name__)
+
+
+def elect(servers: Sequence[Server], answers: Sequence[str | None], waited: float) -> Server | None:
+    """The writer for a node whose table is empty, None while it is too early to say.
+
+    A node that has just started must not move the writer of all by guessing: the others are asked first.
+
+    Args:
+        answers: what the other nodes say, see AskPeers.
+        waited: seconds since the question came up.
+    """
+    names = Counter(name for name in answers if name)
+    if names:
+        return choose(servers, max(sorted(names), key=lambda name: names[name]))
+    if None in answers and waited < PEERS_SECONDS:
+        return None
+    return choose(servers)
+
+
+class HoldPort:
+    """One hold port: the backend that it stands for, and the connections that it has."""
+
+    def __init__(self, backend: str, port: int, runtime: Runtime, ask_peers: AskPeers) -> None:
+        self.backend = backend
+        self.port = port
+        self._runtime = runtime
+        self._ask_peers = ask_peers
+        self._answer: asyncio.Future[Server] | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._spliced: dict[asyncio.Task[None], str] = {}
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def counts(self) -> dict[str, object]:
+        """Connections that wait, and those connected, by server."""
+        return {
+            "waiting": len(self._connections) - len(self._spliced),
+            "spliced": dict(Counter(self._spliced.values())),
+        }
+
+    async def serve(self) -> None:
+        """Accept connections for ever."""
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", self.port), backlog=512) as listener:
+            listener.setblocking(False)
+            while True:
+                client, _ = await loop.sock_accept(listener)
+                if len(self._connections) >= HELD_LIMIT:
+                    client.close()
+                    continue
+                task = asyncio.create_task(self._handle(client))
+                self._connections.add(task)
+                task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._connections.discard(task)
+        self._spliced.pop(task, None)
+        if self._answer and len(self._connections) == len(self._spliced):
+            self._answer.cancel()
+
+    async def _handle(self, client: socket.socket) -> None:
+        """Hold one connection, then splice it; whatever goes wrong, it is closed."""
+        with client, contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
+            client.setblocking(False)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(HOLD_SECONDS):
+                name, server = await self._connect()
+            with server:
+                task = asyncio.current_task()
+                assert task is not None
+                self._spliced[task] = name
+                self._watch()
+                await splice(client, server)
+
+    async def _connect(self) -> tuple[str, socket.socket]:
+        """A connection to the server of the moment, and its name."""
+        loop = asyncio.get_running_loop()
+        while True:
+            chosen = await self._chosen()
+            connection = socket.socket()
+            try:
+                connection.setblocking(False)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await loop.sock_connect(connection, chosen.endpoint)
+                return chosen.name, connection
+            except (OSError, TimeoutError):
+                connection.close()
+                await asyncio.sleep(POLL_SECONDS)
+            except BaseException:
+                connection.close()
+                raise
+
+    async def _chosen(self) -> Server:
+        """The next server that HAProxy has; all that wait share one poll."""
+        if self._answer is None or self._answer.done():
+            self._answer = asyncio.ensure_future(self._poll())
+        return await asyncio.shield(self._answer)
+
+    async def _poll(self) -> Server:
+        started = time.monotonic()
+        while True:
+            try:
+                if server := await self._look(time.monotonic() - started):
+                    return server
+            except AgentError as problem:
+                log.debug("%s", problem)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self, waited: float) -> Server | None:
+        """The server that HAProxy would use now; None while the backend is held or has none."""
+        switches = parse_stat(await self._runtime.ask_async(stat_command(HANDOVER_BACKEND)))
+        if any(item.name == self.backend and not item.up for item in switches):
+            return None
+        servers = real_servers(parse_stat(await self._runtime.ask_async(stat_command(self.backend))), self.backend)
+        if self.backend != STICKY_BACKEND:
+            return choose(servers)
+        entry = parse_entry(await self._runtime.ask_async(f"show table {STICKY_BACKEND}"), servers)
+        if entry is not None:
+            return choose(servers, entry)
+        elected = elect(servers, await self._ask_peers(), waited)
+        if elected:
+            for command in entry_commands(elected):
+                await self._runtime.tell_async(command)
+        return elected
+
+    def _watch(self) -> None:
+        if self._watcher is None or self._watcher.done():
+            self._watcher = asyncio.create_task(self._close_lost())
+
+    async def _close_lost(self) -> None:
+        """Close what is spliced to a server that went down, as HAProxy does with its own sessions."""
+        while self._spliced:
+            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(AgentError):
+                servers = parse_stat(await self._runtime.ask_async(stat_command(self.backend)))
+                lost = {item.name for item in servers if item.state in ("DOWN", "MAINT")}
+                for task, name in self._spliced.items():
+                    if name in lost:
+                        task.cancel()
+
+
+async def splice(one: socket.socket, other: socket.socket) -> None:
+    """Copy both ways until both ends have closed."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_copy(one, other))
+        group.create_task(_copy(other, one))
+
+
+async def _copy(source: socket.socket, target: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        while data := await loop.sock_recv(source, CHUNK_BYTES):
+            await loop.sock_sendall(target, data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        # One direction is broken: end the other one, which may wait for data, by ending both sockets.
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""This node's vote in the lease that keeps two runners, the agent and the backup apart.
+
+A lease is held by whoever has the votes of a majority of the nodes (Gray and Cheriton, "Leases", 1989). A node gives its vote
+to one owner until the vote expires by the node's own monotonic clock reading of the wall clock, or is given back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+LEASE_FILE = Path("/var/lib/trivet/lease.json")
+
+Answer = dict[str, Any]
+
+
+class LeaseRefused(RuntimeError):
+    """Somebody else has this node's vote."""
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``lease …`` to the agent's command line; each sub-command sets ``run(args, config) -> dict``."""
+    parser = subparsers.add_parser("lease", help="this node's vote in the environment's lease")
+    commands = parser.add_subparsers(dest="lease_command", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace, Mapping[str, Any]], Answer], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=run)
+        return command
+
+    acquire = add("acquire", run_acquire, "give the vote to an owner, or renew it")
+    acquire.add_argument("--owner", required=True, help="who: unique for each run")
+    acquire.add_argument("--purpose", required=True, help="what for, in words for an operator")
+    acquire.add_argument("--seconds", type=float, required=True, help="until it expires")
+    release = add("release", run_release, "take the vote back from an owner")
+    release.add_argument("--owner", required=True)
+    add("show", run_show, "who has the vote")
+
+
+def run_acquire(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
+    """Give the vote, unless another owner has it and it has not expired."""
+    with _locked() as stream:
+        present = _read(stream)
+        if present and present["owner"] != args.owner:
+            raise LeaseRefused(
+                f"the lease is held by {present['owner']} since {present['since_text']} for: {present['purpose']}; "
+                f"it expires in {present['expires'] - time.time():.0f} s"
+            )
+        now = time.time()
+        since = present["since"] if present else now
+        lease = {
+            "owner": args.owner,
+            "purpose": args.purpose,
+            "since": since,
+            "since_text": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since)),
+            "expires": now + args.seconds,
+        }
+        _write(stream, lease)
+    return {"lease": lease}
+
+
+def run_release(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
+    """Take the vote back; harmless when the owner does not have it."""
+    with _locked() as stream:
+        present = _read(stream)
+        held = bool(present) and present["owner"] == args.owner
+        if held:
+            _write(stream, {})
+    return {"released": held}
+
+
+def run_show(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
+    """Who has the vote; an expired one counts as none."""
+    with _locked() as stream:
+        return {"lease": _read(stream) or None}
+
+
+@contextmanager
+def _locked() -> Iterator[TextIO]:
+    LEASE_FILE.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(LEASE_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "r+", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield stream
+
+
+def _read(stream: TextIO) -> Answer:
+    stream.seek(0)
+    try:
+        lease: Answer = json.loads(stream.read() or "{}")
+    except ValueError:
+        # A torn write of a machine that lost its power: the vote was never acknowledged.
+        return {}
+    return lease if lease.get("expires", 0) > time.time() else {}
+
+
+def _write(stream: TextIO, lease: Answer) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(json.dumps(lease))
+    stream.flush()
+    os.fsync(stream.fileno())

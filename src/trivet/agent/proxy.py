@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``proxy …``: hold and release the connections of a backend, and tell what HAProxy on this node does.
+
+A hold does not touch the servers. Found on HAProxy 2.6.12: maintenance cuts the sessions that are in flight
+(``on-marked-down shutdown-sessions``) and stops the health checks, and a drained server still gets every connection
+that sticks to it. So each backend that can be held has a switch, a server of its name in the backend ``handover``.
+While the switch is in maintenance, ``use-server hold`` sends every new connection to the hold port; sessions in flight
+end in peace, and the checks go on, so that HAProxy knows the new primary by the time of the release.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trivet.agent.errors import AgentError
+from trivet.agent.haproxy import (
+    ANSWER_SECONDS,
+    HANDOVER_BACKEND,
+    HOLD_PORTS,
+    HOLD_SERVER,
+    STICKY_BACKEND,
+    Runtime,
+    Server,
+    entry_commands,
+    parse_entry,
+    parse_stat,
+    real_servers,
+    stat_command,
+)
+
+CHECK_PORT = 9700
+STATE_FILE = Path("/run/haproxy/server-state")
+"""Read by HAProxy when it reloads (``server-state-file``)."""
+SETTLE_SECONDS = 5.0
+"""How long a release waits until exactly one server is known as the primary."""
+POLL_SECONDS = 0.025
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``proxy …`` to the agent's command line."""
+    commands = subparsers.add_parser("proxy", help="this node's HAProxy").add_subparsers(required=True)
+    hold = commands.add_parser("hold", help="new connections wait; those in flight go on")
+    hold.add_argument("backend", choices=tuple(HOLD_PORTS))
+    hold.set_defaults(run=run_hold)
+    release = commands.add_parser("release", help="let the held connections go")
+    release.add_argument("backend", choices=tuple(HOLD_PORTS))
+    release.add_argument("--ready", required=True, type=_names, metavar="NODE,NODE", help="servers to use")
+    release.add_argument("--maint", default=(), type=_names, metavar="NODE,NODE", help="servers to take out")
+    release.set_defaults(run=run_release)
+    sessions = commands.add_parser("sessions", help="current sessions per backend and server")
+    sessions.add_argument("backend", nargs="?")
+    sessions.set_defaults(run=run_sessions)
+    commands.add_parser("states", help="servers, holds and the writer").set_defaults(run=run_states)
+    commands.add_parser("save", help="save what a reload would forget").set_defaults(run=run_save)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def run_hold(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold a backend. Idempotent; the agent ends a hold that nobody released."""
+    Runtime().tell(f"set server {HANDOVER_BACKEND}/{args.backend} state maint")
+    return {"backend": args.backend, "held": True}
+
+
+def run_release(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Let the connections of a backend go. Idempotent."""
+    return release(Runtime(), args.backend, args.ready, args.maint)
+
+
+def release(runtime: Runtime, backend: str, ready: Sequence[str], maint: Sequence[str]) -> dict[str, Any]:
+    """End the hold of a backend.
+
+    Args:
+        ready: names of the servers to use; connections that stick move to the first one that is up, unless the
+            server that they stick to is one of them.
+        maint: names of the servers to take out; what is still in flight there is cut.
+
+    Raises:
+        AgentError: a server is named twice or does not exist, none is named ready, or HAProxy does not do it.
+    """
+    names = {item.name for item in real_servers(parse_stat(runtime.ask(stat_command(backend))), backend)}
+    if unknown := {*ready, *maint} - names:
+        raise AgentError(f"{backend} has no server {', '.join(sorted(unknown))}")
+    if not ready or {*ready} & {*maint}:
+        raise AgentError("a release needs a ready server, and no server can be ready and in maintenance")
+    for name in maint:
+        runtime.tell(f"set server {backend}/{name} state maint")
+    for name in ready:
+        runtime.tell(f"set server {backend}/{name} state ready")
+    settled = settle(lambda: real_servers(parse_stat(runtime.ask(stat_command(backend))), backend), backend, ready)
+    if backend == STICKY_BACKEND:
+        move_entry(runtime, ready)
+    runtime.tell(f"set server {HANDOVER_BACKEND}/{backend} state ready")
+    return {"backend": backend, "held": False, "settled": settled, "writer": writer(runtime)}
+
+
+def settle(
+    look: Callable[[], list[Server]], backend: str, ready: Sequence[str], seconds: float = SETTLE_SECONDS
+) -> bool:
+    """Wait until a ready server is up, and, where only one can be the primary, until it alone is.
+
+    HAProxy needs two checks to see that a primary of Redis has become a replica. False when the time is over.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        up = {item.name for item in look() if item.up}
+        if up & {*ready} and (backend == STICKY_BACKEND or len(up) == 1):
+            return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(POLL_SECONDS)
+
+
+def move_entry(runtime: Runtime, ready: Sequence[str]) -> None:
+    """Make connections stick to a ready server, if the one that they stick to is none."""
+    servers = real_servers(parse_stat(runtime.ask(stat_command(STICKY_BACKEND))), STICKY_BACKEND)
+    entry = parse_entry(runtime.ask(f"show table {STICKY_BACKEND}"), servers)
+    up = {item.name: item for item in servers if item.up}
+    if entry in ready and entry in up:
+        return
+    if chosen := next((up[name] for name in ready if name in up), None):
+        for command in entry_commands(chosen):
+            runtime.tell(command)
+
+
+def writer(runtime: Runtime) -> str | None:
+    """The server that connections to the writer stick to on this node."""
+    servers = real_servers(parse_stat(runtime.ask(stat_command(STICKY_BACKEND))), STICKY_BACKEND)
+    return parse_entry(runtime.ask(f"show table {STICKY_BACKEND}"), servers)
+
+
+def run_sessions(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Current sessions: HAProxy's own, and those that the hold ports have connected since (they are HAProxy's
+    sessions of the server ``hold`` too, beside the ones that still wait)."""
+    servers = parse_stat(Runtime().ask(stat_command(args.backend or "-1")))
+    sessions: dict[str, dict[str, int]] = {}
+    for item in servers:
+        if item.backend != HANDOVER_BACKEND:
+            sessions.setdefault(item.backend, {})[item.name] = item.sessions
+    held = ask_agent("held") or {}
+    return {"sessions": sessions, "held": {name: held[name] for name in held if name in sessions}}
+
+
+def run_states(_args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every server's state, what is held, and the writer."""
+    runtime = Runtime()
+    servers = parse_stat(runtime.ask(stat_command()))
+    return {
+        "servers": [
+            {
+                "backend": item.backend,
+                "server": item.name,
+                "state": item.state,
+                "status": item.status,
+                "weight": item.weight,
+                "sessions": item.sessions,
+                "check": item.check,
+            }
+            for item in servers
+            if item.backend != HANDOVER_BACKEND and item.name != HOLD_SERVER
+        ],
+        "held": {item.name: not item.up for item in servers if item.backend == HANDOVER_BACKEND},
+        "writer": parse_entry(
+            runtime.ask(f"show table {STICKY_BACKEND}"), real_servers(servers, STICKY_BACKEND)
+        ),
+    }
+
+
+def run_save(_args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Save the state of the servers for the process that a reload starts.
+
+    Without it the new process takes every server for a good one until its first check: replicas for primaries.
+    """
+    staged = STATE_FILE.with_suffix(".new")
+    staged.write_text(Runtime().ask("show servers state"), encoding="utf-8")
+    os.replace(staged, STATE_FILE)
+    return {"saved": str(STATE_FILE)}
+
+
+def ask_agent(question: str, address: str = "127.0.0.1", seconds: float = ANSWER_SECONDS) -> Any:
+    """Put a question to an agent's check port; its JSON answer, or None when there is none."""
+    try:
+        with socket.create_connection((address, CHECK_PORT), timeout=seconds) as connection:
+            connection.sendall(f"{question}\n".encode())
+            with connection.makefile("rb") as file:
+                return json.loads(file.readline())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``serve``: answers HAProxy's agent checks, and runs the hold ports.
+
+What HAProxy 2.6.12 was seen to make of the words of an agent check:
+
+- ``ready`` cancels maintenance and drain, whoever set them: said twice a second it would undo a hand-over.
+- ``drain`` stays until ``ready`` is said; ``up`` does not end it.
+- ``up 0%`` and ``up 100%`` set the weight. With weight 0 a server gets no new work, sessions in flight go on, and
+  ``show stat`` goes on to call it UP with weight 0. Maintenance set over the runtime API is not touched.
+- No answer changes nothing: the server keeps its last weight. A dead agent takes no node out.
+
+So the answers are the two weights, and nothing else. After a reload the weight comes from the saved state at once, and
+from the next check within half a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trivet.agent.drain import SERVICES, Flags
+from trivet.agent.errors import AgentError
+from trivet.agent.haproxy import (
+    HANDOVER_BACKEND,
+    HOLD_PORTS,
+    STICKY_BACKEND,
+    Runtime,
+    parse_entry,
+    parse_stat,
+    real_servers,
+    stat_command,
+)
+from trivet.agent.hold import HOLD_SECONDS, HoldPort
+from trivet.agent.proxy import CHECK_PORT
+from trivet.health.config import NodeConfig
+
+REQUEST_SECONDS = 2.0
+REQUEST_BYTES = 64
+KEEP_SECONDS = 1.0
+"""How often overdue flags and holds are looked for."""
+HOLD_LIMIT_SECONDS = HOLD_SECONDS + 10.0
+"""A switch left in maintenance for longer is thrown back: by then clients get errors, and whoever held is gone."""
+PEER_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def answer(service: str, flags: Flags) -> str:
+    """What HAProxy is told about a service of this node."""
+    drained = service in SERVICES and flags.get(service) is not None
+    return "up 0%" if drained else "up 100%"
+
+
+class Responder:
+    """The check port: one line in, one line out."""
+
+    def __init__(self, flags: Flags, runtime: Runtime, ports: Iterable[HoldPort]) -> None:
+        self._flags = flags
+        self._runtime = runtime
+        self._ports = list(ports)
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection."""
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(REQUEST_SECONDS):
+                line = await reader.readline()
+                writer.write(f"{await self._reply(line.decode(errors='replace').strip())}\n".encode())
+                await writer.drain()
+        writer.close()
+
+    async def _reply(self, question: str) -> str:
+        """``writer`` and ``held`` are for other agents and for the command line; all else is a service."""
+        if question == "writer":
+            return json.dumps(await self._writer())
+        if question == "held":
+            return json.dumps({port.backend: port.counts for port in self._ports})
+        return answer(question, self._flags)
+
+    async def _writer(self) -> dict[str, str | None]:
+        try:
+            table = await self._runtime.ask_async(f"show table {STICKY_BACKEND}")
+            stat = await self._runtime.ask_async(stat_command(STICKY_BACKEND))
+            return {"writer": parse_entry(table, real_servers(parse_stat(stat), STICKY_BACKEND)) or ""}
+        except AgentError:
+            return {"writer": None}
+
+
+async def writer_of(address: str) -> str | None:
+    """Whom another node writes to: a name, "" for nobody yet, None when its agent does not say."""
+    try:
+        async with asyncio.timeout(PEER_SECONDS):
+            reader, writer = await asyncio.open_connection(address, CHECK_PORT, limit=4096)
+            try:
+                writer.write(b"writer\n")
+                name = json.loads(await reader.readline())["writer"]
+                return name if isinstance(name, str) else None
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError, KeyError, TypeError):
+        return None
+
+
+class Keeper:
+    """Ends what somebody left behind: expired drain flags, and holds that were never released."""
+
+    def __init__(self, flags: Flags, runtime: Runtime) -> None:
+        self._flags = flags
+        self._runtime = runtime
+        self._held_since: dict[str, float] = {}
+
+    async def keep(self) -> None:
+        """Look for overdue flags and holds for ever."""
+        while True:
+            for service in self._flags.remove_expired():
+                log.warning("the drain flag of %s has expired and was removed", service)
+            with contextlib.suppress(AgentError):
+                await self._end_overdue_holds(time.monotonic())
+            await asyncio.sleep(KEEP_SECONDS)
+
+    async def _end_overdue_holds(self, now: float) -> None:
+        switches = parse_stat(await self._runtime.ask_async(stat_command(HANDOVER_BACKEND)))
+        held = {item.name for item in switches if not item.up}
+        self._held_since = {name: self._held_since.get(name, now) for name in held}
+        for name, since in self._held_since.items():
+            if now - since > HOLD_LIMIT_SECONDS:
+                log.warning("%s was held for more than %.0f s: released", name, HOLD_LIMIT_SECONDS)
+                await self._runtime.tell_async(f"set server {HANDOVER_BACKEND}/{name} state ready")
+
+
+def notify(message: str) -> None:
+    """Tell systemd (sd_notify); nothing when systemd did not ask for it."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        connection.connect(f"\0{path[1:]}" if path.startswith("@") else path)
+        connection.sendall(message.encode())
+
+
+async def watchdog() -> None:
+    """Show systemd that the event loop still turns, at half of its patience."""
+    seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while seconds:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(seconds)
+
+
+def listening(address: str) -> socket.socket:
+    """The check port on an address, which this node need not have yet (IP_FREEBIND)."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_FREEBIND", 15), 1)
+    listener.bind((address, CHECK_PORT))
+    return listener
+
+
+async def serve(config: NodeConfig) -> None:
+    """Run until a part fails; systemd starts the agent again."""
+    flags, runtime = Flags(), Runtime()
+    others = [member.address for member in config.members if member.address != config.address]
+
+    async def ask_peers() -> list[str | None]:
+        return list(await asyncio.gather(*map(writer_of, others)))
+
+    ports = [HoldPort(backend, port, runtime, ask_peers) for backend, port in HOLD_PORTS.items()]
+    responder = Responder(flags, runtime, ports)
+    async with asyncio.TaskGroup() as group:
+        for address in (config.address, "127.0.0.1"):
+            server = await asyncio.start_server(
+                responder.handle, sock=listening(address), limit=REQUEST_BYTES, backlog=256
+            )
+            group.create_task(server.serve_forever())
+        for port in ports:
+            group.create_task(port.serve())
+        group.create_task(Keeper(flags, runtime).keep())
+        group.create_task(watchdog())
+        notify("READY=1")
+
+
+def run_serve(_args: object, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Serve for ever; returns when systemd interrupts."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    asyncio.run(serve(NodeConfig.from_mapping(config)))
+    return {}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs one playbook by ansible-runner and tells its progress.
+
+The event handler only passes on what it is given; a slow one causes time-outs in ansible-runner (its issue 1343).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner  # type: ignore[import-untyped]
+
+from trivet.ansible.settings import ansible_environment, program
+from trivet.paths import cache_directory, collection_root
+from trivet.errors import PlaybookError
+from trivet.model.environment import Environment
+
+FINAL_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookEvent:
+    """A task that ended on a node. ``state``: ok, changed, failed or unreachable."""
+
+    node: str
+    role: str
+    task: str
+    state: str
+    seconds: float
+    message: str = ""
+
+
+@dataclass(slots=True)
+class PlaybookResult:
+    """What a playbook did. Counts are over all nodes."""
+
+    changed: int = 0
+    ok: int = 0
+    tasks: list[PlaybookEvent] = field(default_factory=list)
+    failures: list[PlaybookEvent] = field(default_factory=list)
+
+
+Listener = Callable[[PlaybookEvent], None]
+
+
+def run_playbook(
+    environment: Environment,
+    playbook: str,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    limit: Sequence[str] = (),
+    check: bool = False,
+    listener: Listener = lambda event: None,
+    timeout: float = 3600,
+) -> PlaybookResult:
+    """Run a playbook of the collection against an environment.
+
+    :param playbook: path below playbooks/, such as ``rotation/stop.yml``.
+    :param limit: names of the nodes to run on; all when empty.
+    :param timeout: seconds for the whole playbook.
+    :raises PlaybookError: when a task failed or a node was unreachable, with its words.
+    """
+    result = PlaybookResult()
+    base = cache_directory() / "runs"
+    base.mkdir(parents=True, exist_ok=True)
+    for folder in ("ssh", "facts"):
+        (cache_directory() / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    private = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+    command = ["-i", str(environment.inventory), str(collection_root() / "playbooks" / playbook)]
+    if limit:
+        command += ["--limit", ",".join(limit)]
+    if check:
+        command += ["--check", "--diff"]
+    if variables:
+        extra = private / "variables.json"
+        extra.write_text(json.dumps(dict(variables)), encoding="utf-8")
+        command += ["-e", f"@{extra}"]
+    try:
+        run = ansible_runner.run_command(
+            executable_cmd=program("ansible-playbook"),
+            cmdline_args=command,
+            private_data_dir=str(private),
+            envvars=ansible_environment(),
+            quiet=True,
+            event_handler=lambda event: _record(event, result, listener),
+            runner_mode="subprocess",
+            timeout=int(timeout),
+        )
+        _raise_failure(run, result, playbook)
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+    return result
+
+
+def _record(event: Mapping[str, Any], result: PlaybookResult, listener: Listener) -> bool:
+    kind = event.get("event", "")
+    data = event.get("event_data") or {}
+    if kind not in FINAL_EVENTS:
+        return True
+    outcome = data.get("res") or {}
+    state = {"runner_on_failed": "failed", "runner_on_unreachable": "unreachable"}.get(
+        kind, "changed" if outcome.get("changed") else "ok"
+    )
+    if state == "failed" and data.get("ignore_errors"):
+        state = "ok"
+    told = PlaybookEvent(
+        node=str(data.get("host", "")),
+        role=str(data.get("role") or "").rpartition(".")[2],
+        task=str(data.get("task") or ""),
+        state=state,
+        seconds=float(data.get("duration") or 0.0),
+        message=_message(outcome) if state in ("failed", "unreachable") else "",
+    )
+    result.tasks.append(told)
+    result.changed += state == "changed"
+    result.ok += state in ("ok", "changed")
+    if state in ("failed", "unreachable"):
+        result.failures.append(told)
+    listener(told)
+    return True
+
+
+def _message(outcome: Mapping[str, Any]) -> str:
+    parts = [str(outcome.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
+    return "; ".join(part for part in parts if part)[:2000]
+
+
+def _raise_failure(run: Any, result: PlaybookResult, playbook: str) -> None:
+    if run.rc == 0:
+        return
+    if result.failures:
+        first = result.failures[-1]
+        role = f"{first.role}: " if first.role else ""
+        raise PlaybookError(f"{first.node}: {role}{first.task}: {first.state}: {first.message}")
+    output = " ".join(run.stdout.read().split())[-1500:] if run.stdout else ""
+    raise PlaybookError(f"{playbook} ended with status {run.status} (exit code {run.rc}): {output}")

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``bin/demo``: from nothing to a production cluster that is made larger while customers keep buying."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trivet.ansible import load_environment
+from trivet.cli.converge import converge_environment
+from trivet.cli.main import report_errors
+from trivet.cli.output import Output, output_for
+from trivet.cli.probe import show_report
+from trivet.cli.status import shown
+from trivet.cli.upscale import show_times, tell
+from trivet.errors import RotationHalted
+from trivet.health.findings import State
+from trivet.lab import Lab
+from trivet.model import Environment
+from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
+from trivet.remote import Nodes, WebTunnels, observe
+from trivet.rotation.engine import Event, Listener, Rotation, RotationReport
+from trivet.rotation.journal import state_directory
+
+HEALTHY_SECONDS = 300
+BEFORE_SECONDS = 30
+AFTER_SECONDS = 10
+LONGEST_ROTATION_SECONDS = 3600
+FAILED = 1
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command()
+def demo(
+    down: Annotated[bool, typer.Option("--down", help="Remove the demo's lab and nothing else.")] = False,
+    name: Annotated[str, typer.Option(help="Name of the lab.")] = "demo",
+    size: Annotated[str, typer.Option(help="Size to go to from 6.")] = "12",
+    rate: Annotated[float, typer.Option(help="Requests per second of the probe.")] = 25.0,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")] = False,
+) -> None:
+    """Make a lab like production from nothing, put the shop on it, make it larger under load, and print what failed.
+
+    Exit code 0 only with zero failed requests and zero lost orders.
+    """
+    output = output_for(json)
+    with output.task("lab") as progress:
+        Lab(name).down(progress)
+        if down:
+            return
+        Lab(name).up(load_environment("production"), progress=progress)
+    environment = load_environment(name)
+    converge_environment(environment, output)
+    wait_healthy(environment, output)
+    report, rotation = rotate_under_load(environment, size, rate, output)
+    show_times(output, rotation)
+    if json:
+        output.data({"event": "probe", **report.to_json()})
+    else:
+        show_report(output, report)
+        output.print("the shop: " + "  ".join(Lab(name).status().urls))
+        output.print(f"look around: bin/trivet status {name}    remove it: bin/demo --down")
+    raise typer.Exit(0 if report.ok else FAILED)
+
+
+def wait_healthy(environment: Environment, output: Output) -> None:
+    """Wait until the verdict is healthy, and show it.
+
+    :raises RotationHalted: when it is not in time.
+    """
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    with Nodes(environment) as nodes:
+        while True:
+            verdict = observe(nodes).verdict
+            if verdict.state == State.HEALTHY or time.monotonic() > deadline:
+                break
+            finding = next(f for f in verdict.findings if f.state != State.HEALTHY)
+            output.event("waiting", text=f"waiting: {finding.node or 'cluster'}: {finding.service}: {finding.reason}")
+            time.sleep(3)
+    if not output.json:
+        output.print(shown(environment, verdict))
+    if verdict.state != State.HEALTHY:
+        raise RotationHalted(
+            f"{environment.name} is not healthy {HEALTHY_SECONDS} s after it was converged",
+            f"trivet status {environment.inventory}",
+        )
+
+
+def rotate_under_load(
+    environment: Environment, size: str, rate: float, output: Output
+) -> tuple[ProbeReport, RotationReport]:
+    """Resize every node while the probe asks all gateway addresses; the probe's events stay beside the journals."""
+    tunnels = WebTunnels(environment)
+    settings = ProbeSettings(
+        urls=tuple(f"http://{gateway}" for gateway in environment.gateways),
+        rate=rate,
+        duration=LONGEST_ROTATION_SECONDS,
+        host=environment.domain,
+        verify_urls=tunnels.urls,
+    )
+    events = state_directory() / environment.name / "probes" / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    probe = BackgroundProbe(settings, events)
+    output.event("probe", text=f"probe: {rate:g} requests/s on {', '.join(environment.gateways)}; events in {events}")
+    probe.start()
+    try:
+        time.sleep(BEFORE_SECONDS)
+        probe.mark("during")
+        rotation = Rotation(environment, size, _with_figures(output, probe)).apply()
+        probe.mark("after")
+        time.sleep(AFTER_SECONDS)
+    except BaseException:
+        with tunnels:
+            _show_partial(output, probe, events)
+        raise
+    with tunnels:
+        return probe.stop(), rotation
+
+
+def _with_figures(output: Output, probe: BackgroundProbe) -> Listener:
+    def listen(event: Event) -> None:
+        tell(output, event)
+        if event["event"] == "step ends":
+            live = probe.live()
+            output.event(
+                "live", text=f"  probe: {live.requests} requests, {live.failures} failed, p99 {live.p99_ms:.0f} ms"
+            )
+
+    return listen
+
+
+def _show_partial(output: Output, probe: BackgroundProbe, events: Path) -> None:
+    Console(stderr=True).print(f"the probe's figures until here (events: {events}):")
+    show_report(output, probe.stop(hurry=True))
+
+
+def main() -> None:
+    """Entry point of bin/demo."""
+    with report_errors():
+        app()
+
+
+if __name__ == "__main__":
+    main()

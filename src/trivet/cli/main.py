@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entry point of ``trivet``: all commands, and errors as one clear message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from trivet.cli import converge, lab, probe, status, upscale
+from trivet.errors import TrivetError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Three redundant nodes for a shop, made larger one after the other while customers keep buying.\n\n"
+    "ENV is the name of a folder in inventories/, the name of a lab, or a path to an inventory.\n\n"
+    "First steps: trivet lab up; trivet converge lab; trivet status lab; trivet upscale lab --size 12",
+)
+app.add_typer(lab.app, name="lab")
+app.command(name="converge")(converge.converge)
+app.command(name="status")(status.status)
+app.command(name="upscale")(upscale.upscale)
+app.command(name="probe")(probe.probe)
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Turn an expected error into one message on standard error and its exit code; an interruption into 130."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        yield
+    except TrivetError as error:
+        console.print(f"[bold red]error:[/bold red] {escape(error.message)}", soft_wrap=True)
+        if error.next_command:
+            console.print(f"  next: {escape(error.next_command)}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing further is done")
+        sys.exit(INTERRUPTED)
+
+
+def main() -> None:
+    """Run the command line."""
+    with report_errors():
+        app(standalone_mode=True)
+
+
+if __name__ == "__main__":
+    main()

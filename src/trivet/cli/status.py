@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``trivet status``: the verdict on an environment."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trivet.ansible import load_environment
+from trivet.cli.output import output_for
+from trivet.health.findings import State, worst
+from trivet.health.facts import SERVICES
+from trivet.health.verdict import Verdict
+from trivet.model import Environment
+from trivet.remote import Nodes, observe
+
+COLOURS = {State.HEALTHY: "green", State.BUSY: "yellow", State.BROKEN: "bold red", State.UNKNOWN: "magenta"}
+
+
+def status(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every few seconds until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks with --watch.", min=1)] = 3.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; with --watch one line per look.")] = False,
+) -> None:
+    """Say how every service of every node is, why, and what to run next.
+
+    Exit code as monitoring plugins have it: 0 healthy, 1 busy (leave it alone), 2 broken, 3 unknown.
+    """
+    output = output_for(json)
+    environment = load_environment(env)
+    with Nodes(environment) as nodes:
+        verdict = observe(nodes).verdict
+        if not watch:
+            if json:
+                output.data(verdict.to_dict())
+            else:
+                output.print(shown(environment, verdict))
+            raise typer.Exit(verdict.state.exit_code)
+        if json:
+            while True:
+                output.data({"at": round(time.time(), 3), **verdict.to_dict()})
+                time.sleep(interval)
+                verdict = observe(nodes).verdict
+        with Live(shown(environment, verdict), auto_refresh=False) as live:
+            while True:
+                time.sleep(interval)
+                live.update(shown(environment, observe(nodes).verdict), refresh=True)
+
+
+def shown(environment: Environment, verdict: Verdict) -> Group:
+    """A table of services by nodes, then every finding that is not healthy with its next command."""
+    table = Table(
+        "service",
+        *(node.name for node in environment.nodes),
+        "cluster",
+        title=f"{environment.name}: {verdict.state.value}",
+    )
+    for service in SERVICES:
+        cells = []
+        for name in (*(node.name for node in environment.nodes), None):
+            states = [f.state for f in verdict.findings if f.service == service and f.node == name]
+            state = worst(states) if states else None
+            cells.append(
+                Text("–" if state is None else state.value, style=COLOURS.get(state, "dim") if state else "dim")
+            )
+        table.add_row(service, *cells)
+    lines = []
+    for finding in verdict.findings:
+        if finding.state == State.HEALTHY:
+            continue
+        lines.append(
+            Text(
+                f"{finding.state.value}: {finding.node or 'cluster'}: {finding.service}: {finding.reason}",
+                style=COLOURS[finding.state],
+            )
+        )
+        if finding.next_command:
+            lines.append(Text(f"  next: {finding.next_command}"))
+    return Group(table, *lines)

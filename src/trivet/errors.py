@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors that an operator reads: what is wrong, where, and what to do next."""
+
+from __future__ import annotations
+
+
+class TrivetError(Exception):
+    """A condition that stops a command, told in words for an operator.
+
+    :param message: one sentence: what is wrong, naming the file and the key, or the node and the service.
+    :param next_command: the command that shows more or mends it, if there is one.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, next_command: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_command = next_command
+
+
+class InputError(TrivetError):
+    """Bad input: found before anything was touched."""
+
+
+class LabError(TrivetError):
+    """The lab could not be made, reached or removed."""
+
+
+class RemoteError(TrivetError):
+    """A node could not be reached, or a command on it failed."""
+
+
+class PlaybookError(TrivetError):
+    """A playbook failed on at least one node."""
+
+
+class RotationHalted(TrivetError):
+    """A rotation stopped at a gate; the journal says where."""
+
+
+class LeaseHeld(TrivetError):
+    """Somebody else holds the lease of the environment."""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of all nodes beside what is expected: what every rule looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from trivet.health.expectation import Expectation
+from trivet.health.facts import ClusterFacts, Drain, NodeFacts, ServiceFacts, Unreachable
+from trivet.health.findings import Finding, State
+
+COMING_OR_GOING = ("activating", "reloading", "deactivating")
+"""States of a systemd unit that end by themselves."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Expectation and facts; all its answers are pure."""
+
+    expectation: Expectation
+    facts: ClusterFacts
+
+    def members(self) -> Iterator[tuple[str, NodeFacts]]:
+        """The expected nodes that answered, in order."""
+        for node in self.expectation.nodes:
+            facts = self.facts.get(node.name)
+            if isinstance(facts, NodeFacts):
+                yield node.name, facts
+
+    def unreachable(self) -> dict[str, Unreachable]:
+        """The expected nodes that did not answer."""
+        silent = {
+            node.name: self.facts.get(node.name, Unreachable("nobody asked it"))
+            for node in self.expectation.nodes
+        }
+        return {name: facts for name, facts in silent.items() if isinstance(facts, Unreachable)}
+
+    def drain(self, service: str, node: str) -> Drain | None:
+        """The drain flag that takes a service out on a node."""
+        facts = self.facts.get(node)
+        return facts.drained(service) if isinstance(facts, NodeFacts) else None
+
+    def drained(self, service: str) -> frozenset[str]:
+        """The nodes where the service is drained."""
+        return frozenset(name for name, _ in self.members() if self.drain(service, name))
+
+    def absence(self, service: str, absent: frozenset[str], passing: frozenset[str]) -> State:
+        """How bad it is that nodes are missing from a service's cluster.
+
+        Busy when each is accounted for, by a drain flag or by being on its way (``passing``), else broken.
+        Nodes that cannot be named are accounted for by nothing.
+        """
+        return State.BUSY if absent and absent <= self.drained(service) | passing else State.BROKEN
+
+    def on(self, node: str, command: str) -> str:
+        """The command line that runs ``command`` on a node."""
+        return f"ssh {self.expectation.address_of(node)} {command}"
+
+    def logs(self, node: str, unit: str) -> str:
+        """The command line that shows what a unit said last."""
+        return self.on(node, f"journalctl -u {unit} -n 50 --no-pager")
+
+    def silent(self, service: str, node: str, facts: ServiceFacts, unit: str, state: str) -> Finding | None:
+        """The finding for a service that did not answer; None when it did.
+
+        Args:
+            unit: name of the systemd unit to look at.
+            state: the unit's state, ``unknown`` when nobody looked.
+        """
+        if facts.error is None:
+            return None
+        if state in COMING_OR_GOING:
+            return Finding(service, node, State.BUSY, f"{unit} is {state}", self.logs(node, unit))
+        if facts.down or state in ("inactive", "failed"):
+            shown = f" (unit {state})" if state != "unknown" else ""
+            reason = f"{unit} does not run{shown}: {facts.error}"
+            return Finding(service, node, State.BROKEN, reason, self.logs(node, unit))
+        return Finding(service, node, State.UNKNOWN, f"no answer: {facts.error}", self.logs(node, unit))
+
+
+def listed(names: Iterator[str] | frozenset[str] | tuple[str, ...] | list[str]) -> str:
+    """Names for a sentence, in order, without doubles."""
+    return ", ".join(sorted(set(names)))
+
+
+def times(count: int, noun: str) -> str:
+    """``1 shard``, ``2 shards``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GlusterFS on this node.
+
+Only what a node knows by itself is asked: ``gluster volume status`` is a transaction of the whole cluster, of
+which glusterd allows one at a time, so three collectors at once would refuse each other. Own processes are
+found by their pid files; that all bricks answer is seen in the heal report, which connects to each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from trivet.health.config import MOUNT, VOLUME, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, run, unit_states
+from trivet.health.facts import BrickHeal, FilesFacts, Peer
+
+UNIT = "glusterd.service"
+RUN_DIRECTORY = Path("/run/gluster")
+MARKS = ".trivet-health"
+YOUNGEST_MARK_SECONDS = 10.0
+"""A mark younger than this stays: the other nodes, asked at about the same time, must have seen the one before."""
+_LOCKED = ("another transaction is in progress", "locking failed")
+
+
+def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
+    """Gather the facts of GlusterFS on this node."""
+    own = FilesFacts(
+        glusterd=unit_states((UNIT,), deadline)[UNIT],
+        brick_online=process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
+        self_heal_online=process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
+    )
+    try:
+        peers = parse_peers(gluster(("peer", "status"), deadline))
+        status, replicas = parse_volume(gluster(("volume", "info", VOLUME), deadline))
+    except NoAnswer as problem:
+        return replace(own, error=str(problem), down=own.glusterd in ("inactive", "failed"))
+    heal, heal_error = heal_report(deadline) if replicas > 1 else ((), None)
+    asked = replace(
+        own, peers=peers, volume_status=status, replicas=replicas, heal=heal, heal_error=heal_error
+    )
+    # Last: a mount that hangs costs this collection, and only its thread.
+    return with_mount(asked, config, MOUNT)
+
+
+def gluster(words: tuple[str, ...], deadline: Deadline) -> ElementTree.Element:
+    """Ask glusterd through its command line; asked again while another transaction holds its lock.
+
+    Raises:
+        NoAnswer: glusterd refused, or did not answer in time.
+    """
+    while True:
+        output = run(["gluster", "--mode=script", "--timeout=3", *words, "--xml"], deadline)
+        try:
+            root = ElementTree.fromstring(output.stdout)
+        except ElementTree.ParseError as problem:
+            raise NoAnswer(f"gluster {' '.join(words)}: {output.complaint}") from problem
+        if (root.findtext("opRet") or "0") == "0":
+            return root
+        complaint = root.findtext("opErrstr") or output.complaint
+        if not complaint.lower().startswith(_LOCKED):
+            raise NoAnswer(f"gluster {' '.join(words)}: {complaint}")
+        time.sleep(min(0.3, deadline.call()))
+
+
+def parse_peers(root: ElementTree.Element) -> tuple[Peer, ...]:
+    """The other members of the pool, from ``peer status``."""
+    return tuple(
+        Peer(
+            name=peer.findtext("hostname") or "",
+            connected=peer.findtext("connected") == "1",
+            state=peer.findtext("stateStr") or "",
+        )
+        for peer in root.iter("peer")
+    )
+
+
+def parse_volume(root: ElementTree.Element) -> tuple[str, int]:
+    """Status and number of copies, from ``volume info``."""
+    volume = root.find(".//volume")
+    if volume is None:
+        raise NoAnswer(f"there is no volume {VOLUME}")
+    return volume.findtext("statusStr") or "", int(volume.findtext("replicaCount") or 0)
+
+
+def heal_report(deadline: Deadline) -> tuple[tuple[BrickHeal, ...], str | None]:
+    """What each brick has to heal, or why that is not known."""
+    try:
+        return parse_heal(gluster(("volume", "heal", VOLUME, "info", "summary"), deadline)), None
+    except NoAnswer as problem:
+        return (), str(problem)
+
+
+def parse_heal(root: ElementTree.Element) -> tuple[BrickHeal, ...]:
+    """The bricks of ``heal info summary``; one that does not answer has ``-`` for its counts."""
+    return tuple(_brick_heal(brick) for brick in root.iter("brick"))
+
+
+def _brick_heal(brick: ElementTree.Element) -> BrickHeal:
+    total = _count(brick.findtext("totalNumberOfEntries"))
+    split_brain = _count(brick.findtext("numberOfEntriesInSplitBrain"))
+    return BrickHeal(
+        brick=brick.findtext("name") or "",
+        connected=brick.findtext("status") == "Connected",
+        pending=None if total is None else total - (split_brain or 0),
+        split_brain=split_brain,
+    )
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def process_alive(pid_files: Iterable[Path], program: bytes) -> bool:
+    """True when one of the files names a living process of that program (pid files outlive a crash)."""
+    for pid_file in pid_files:
+        try:
+            pid = int(pid_file.read_text(encoding="ascii"))
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+        except (OSError, ValueError):
+            continue
+        if command.rsplit(b"/", 1)[-1] == program:
+            return True
+    return False
+
+
+def with_mount(facts: FilesFacts, config: NodeConfig, mount: Path) -> FilesFacts:
+    """Add whether the volume is mounted and takes a write, and the other nodes' writes seen through it."""
+    if not mount.is_mount():
+        return facts
+    marks = mount / MARKS
+    try:
+        marks.mkdir(mode=0o700, exist_ok=True)
+        written, previous = leave_mark(marks / config.name, round(time.time(), 3))
+        read = {member.name: read_mark(marks / member.name) for member in config.members}
+    except OSError as problem:
+        return replace(facts, mounted=True, mount_error=str(problem))
+    seen = {name: mark for name, mark in read.items() if mark is not None}
+    return replace(facts, mounted=True, writable=True, written=written, previous=previous, seen=seen)
+
+
+def leave_mark(path: Path, now: float) -> tuple[float | None, float | None]:
+    """Write this node's mark; the mark just written and the one before, or None twice for one too young.
+
+    The young one is written again as it is: that the mount takes a write is asked every time.
+    """
+    previous = read_mark(path)
+    young = previous is not None and 0 <= now - previous < YOUNGEST_MARK_SECONDS
+    mark = previous if previous is not None and young else now
+    # In place, not by rename: the other nodes keep reading one file.
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(f"{mark:.3f}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+    return (None, None) if young else (mark, previous)
+
+
+def read_mark(path: Path) -> float | None:
+    """The time in a mark, None when there is none yet."""
+    try:
+        return float(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which gateway addresses this node answers, and whether the daemons behind them run."""
+
+from __future__ import annotations
+
+import json
+
+from trivet.health.config import HANDOVER_TABLE, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, run, unit_states
+from trivet.health.facts import GatewayFacts
+
+
+def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
+    """Gather the facts of the gateway on this node."""
+    units = unit_states(("keepalived.service", "haproxy.service"), deadline)
+    return GatewayFacts(
+        held=held_addresses(config, deadline),
+        keepalived=units["keepalived.service"],
+        haproxy=units["haproxy.service"],
+        handover=handover_table_stands(deadline),
+    )
+
+
+def held_addresses(config: NodeConfig, deadline: Deadline) -> tuple[str, ...]:
+    """The gateway addresses on the node's interface.
+
+    ``lo`` does not count: the next holder of an address has it there without answering for it.
+    """
+    output = run(["ip", "-j", "addr", "show", "dev", config.interface], deadline)
+    if output.code != 0:
+        raise NoAnswer(f"ip addr: {output.complaint}")
+    present = addresses_of(output.stdout)
+    return tuple(address for address in config.gateways if address in present)
+
+
+def addresses_of(listing: str) -> frozenset[str]:
+    """The addresses in the output of ``ip -j addr``."""
+    return frozenset(
+        address["local"]
+        for link in json.loads(listing)
+        for address in link.get("addr_info", ())
+        if "local" in address
+    )
+
+
+def handover_table_stands(deadline: Deadline) -> bool:
+    """True while the nftables table of a hand-over is there."""
+    output = run(["nft", "list", "tables"], deadline)
+    if output.code != 0:
+        raise NoAnswer(f"nft: {output.complaint}")
+    return " ".join(("table", *HANDOVER_TABLE)) in output.stdout.splitlines()

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The machine under the services, and the flags that Trivet keeps on it."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import socket
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+from trivet.health.config import BRICK_FILE_SYSTEM, DRAIN_DIRECTORY, PENDING_RESTART_DIRECTORY, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, run
+from trivet.health.facts import Disk, Drain, HostFacts
+
+PACKAGE_LOCKS = (
+    Path("/var/lib/dpkg/lock-frontend"),
+    Path("/var/lib/dpkg/lock"),
+    Path("/var/lib/apt/lists/lock"),
+)
+_FLOCK = "hhqqi4x"
+"""``struct flock`` of 64-bit Linux: type, whence, start, length, pid."""
+_CHRONY_SOURCE, _CHRONY_OFFSET, _CHRONY_LEAP = 1, 4, 13
+"""Columns of ``chronyc -c tracking``."""
+
+
+def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
+    """Gather the facts of the host."""
+    del config
+    memory = memory_mib(Path("/proc/meminfo").read_text(encoding="ascii"))
+    clock_source, clock_offset = clock_discipline(deadline)
+    return HostFacts(
+        hostname=socket.gethostname(),
+        clock_source=clock_source,
+        clock_offset_seconds=clock_offset,
+        load=os.getloadavg(),
+        # What the node may use, not what the machine under a container has.
+        vcpus=len(os.sched_getaffinity(0)),
+        memory_mib=memory["MemTotal"],
+        memory_available_mib=memory["MemAvailable"],
+        disks={str(path): disk(path) for path in (Path("/"), BRICK_FILE_SYSTEM) if path.exists()},
+        package_lock=any(locked(path) for path in PACKAGE_LOCKS),
+        failed_units=failed_units(deadline),
+        uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
+        pending_restarts={name: _reason(flag) for name, flag in flags(PENDING_RESTART_DIRECTORY).items()},
+        drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
+        clock=time.time(),
+    )
+
+
+def memory_mib(meminfo: str) -> dict[str, int]:
+    """``/proc/meminfo`` in MiB, by name."""
+    pairs = (line.split(":", 1) for line in meminfo.splitlines() if line.endswith(" kB"))
+    return {name: int(value.split()[0]) // 1024 for name, value in pairs}
+
+
+def disk(path: Path) -> Disk:
+    """Room on the file system of ``path``; btrfs and the like count no inodes and are never short of them."""
+    status = os.statvfs(path)
+    usable = status.f_blocks - status.f_bfree + status.f_bavail
+    return Disk(
+        free_percent=round(100 * status.f_bavail / usable, 1) if usable else 0.0,
+        free_mib=status.f_bavail * status.f_frsize // 2**20,
+        free_inodes_percent=round(100 * status.f_favail / status.f_files, 1) if status.f_files else 100.0,
+    )
+
+
+def locked(path: Path) -> bool:
+    """True when a process holds a lock on the file. Asked by F_GETLK: trying to lock could make apt fail."""
+    try:
+        with path.open("rb") as file:
+            question = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = fcntl.fcntl(file.fileno(), fcntl.F_GETLK, question)
+    except OSError:
+        return False
+    return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+def failed_units(deadline: Deadline) -> tuple[str, ...]:
+    """The units that systemd calls failed."""
+    output = run(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"], deadline)
+    return tuple(sorted(line.split()[0] for line in output.stdout.splitlines() if line.strip()))
+
+
+def clock_discipline(deadline: Deadline) -> tuple[str | None, float | None]:
+    """What chrony follows and how far the clock is off, in seconds; a container runs no chrony."""
+    try:
+        output = run(["chronyc", "-c", "tracking"], deadline)
+    except NoAnswer:
+        return None, None
+    return parse_tracking(output.stdout)
+
+
+def parse_tracking(text: str) -> tuple[str | None, float | None]:
+    """``chronyc -c tracking``: one CSV line, or a complaint."""
+    row = next(csv.reader([text.strip()]), [])
+    if len(row) <= _CHRONY_LEAP or row[_CHRONY_LEAP] == "Not synchronised":
+        return None, None
+    return row[_CHRONY_SOURCE], float(row[_CHRONY_OFFSET])
+
+
+def flags(directory: Path) -> dict[str, Any]:
+    """The flag files of a directory by name, with their JSON content; other content is a flag too."""
+    if not directory.is_dir():
+        return {}
+    # Hidden and temporary names are files being written.
+    paths = (path for path in directory.iterdir() if "." not in path.name)
+    return {path.name: content for path in sorted(paths) if (content := _content(path)) is not None}
+
+
+def _content(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None  # Removed in this very moment.
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError:
+        return text.strip()
+
+
+def _reason(content: Any) -> str:
+    if isinstance(content, dict):
+        return str(content.get("reason", ""))
+    return str(content)
+
+
+def drain_of(content: Any) -> Drain:
+    """A drain flag from the content of its file."""
+    if not isinstance(content, dict):
+        return Drain(reason=str(content))
+    return Drain(
+        owner=str(content.get("owner", "unknown")),
+        reason=str(content.get("reason", "")),
+        since=_moment(content.get("since")),
+        expires=_moment(content.get("expires")),
+    )
+
+
+def _moment(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

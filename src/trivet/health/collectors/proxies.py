@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this node's HAProxy thinks of the servers behind it, and which writer its connections stick to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from trivet.health.config import HAPROXY_SOCKET, NodeConfig
+from trivet.health.external import Deadline, unix_dialogue
+from trivet.health.facts import ProxiesFacts, ProxyServer
+
+WRITER_BACKEND = "db_writer"
+_STAT_OF_SERVERS = "show stat -1 4 -1"
+
+
+def collect(config: NodeConfig, deadline: Deadline) -> ProxiesFacts:
+    """Gather the facts of HAProxy on this node."""
+    del config
+    info = parse_info(unix_dialogue(HAPROXY_SOCKET, "show info\n", deadline))
+    servers = parse_stat(unix_dialogue(HAPROXY_SOCKET, f"{_STAT_OF_SERVERS}\n", deadline))
+    table = unix_dialogue(HAPROXY_SOCKET, f"show table {WRITER_BACKEND}\n", deadline)
+    return ProxiesFacts(
+        servers=servers,
+        sticky_writer=parse_writer(table, servers),
+        version=info.get("Version", ""),
+        uptime_seconds=int(info.get("Uptime_sec", 0)),
+    )
+
+
+def parse_info(answer: str) -> dict[str, str]:
+    """``show info``: one ``name: value`` a line."""
+    pairs = (line.split(":", 1) for line in answer.splitlines() if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def parse_stat(answer: str) -> tuple[ProxyServer, ...]:
+    """``show stat`` restricted to servers: CSV whose header begins with ``# ``."""
+    rows = csv.DictReader(io.StringIO(answer.removeprefix("# ").strip()))
+    return tuple(
+        ProxyServer(
+            backend=row["pxname"],
+            server=row["svname"],
+            server_id=int(row["sid"]),
+            status=row["status"],
+            backup=row["bck"] == "1",
+            sessions=int(row["scur"] or 0),
+            queue=int(row["qcur"] or 0),
+            last_check=row["last_chk"] or row["check_status"],
+        )
+        for row in rows
+    )
+
+
+def parse_writer(answer: str, servers: tuple[ProxyServer, ...]) -> str | None:
+    """The server that the table of the writer's backend holds, None when it is empty.
+
+    The key (the server's name) is preferred to its number: the number is local to one HAProxy.
+    """
+    for line in answer.splitlines():
+        if match := re.search(r"\bserver_key=(\S+)", line):
+            return match[1]
+        if match := re.search(r"\bserver_id=(\d+)", line):
+            names = {item.server_id: item.server for item in servers if item.backend == WRITER_BACKEND}
+            return names.get(int(match[1]))
+    return None

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The search engine's cluster as this node's member sees it; Elasticsearch and OpenSearch answer alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from trivet.health.config import SEARCH_PORT, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_states
+from trivet.health.facts import SearchFacts
+
+_ALLOCATION = "cluster.routing.allocation.enable"
+
+
+def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
+    """Gather the facts of the search engine on this node."""
+    unit_name = f"{config.search_engine}.service"
+    unit = unit_states((unit_name,), deadline)[unit_name]
+    try:
+        root = _get(config, "/", deadline)
+        # local: the question is what this member knows, also while it finds no cluster manager.
+        health = _get(config, "/_cluster/health?local=true", deadline)
+        settings = _get(config, "/_cluster/settings?flat_settings=true&local=true", deadline)
+        return parse(root, health, settings, unit)
+    except NoAnswer as problem:
+        return SearchFacts(error=str(problem), down=isinstance(problem, NotRunning), unit=unit)
+
+
+def _get(config: NodeConfig, path: str, deadline: Deadline) -> dict[str, Any]:
+    response = http_get(config.address, SEARCH_PORT, path, deadline)
+    if response.status != 200:
+        raise NoAnswer(f"{path} answered {response.status}")
+    try:
+        data = json.loads(response.body)
+    except ValueError as problem:
+        raise NoAnswer(f"{path} answered no JSON") from problem
+    if not isinstance(data, dict):
+        raise NoAnswer(f"{path} answered no object")
+    return data
+
+
+def parse(
+    root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[str, Any], unit: str
+) -> SearchFacts:
+    """Facts from the three answers."""
+    layers = (settings.get(layer, {}).get(_ALLOCATION) for layer in ("transient", "persistent"))
+    allocation = next((value for value in layers if value), "all")
+    return SearchFacts(
+        unit=unit,
+        status=str(health.get("status", "")),
+        cluster_uuid=str(root.get("cluster_uuid", "")),
+        node_name=str(root.get("name", "")),
+        version=str(root.get("version", {}).get("number", "")),
+        nodes=int(health.get("number_of_nodes", 0)),
+        initializing_shards=int(health.get("initializing_shards", 0)),
+        relocating_shards=int(health.get("relocating_shards", 0)),
+        unassigned_shards=int(health.get("unassigned_shards", 0)),
+        delayed_shards=int(health.get("delayed_unassigned_shards", 0)),
+        pending_tasks=int(health.get("number_of_pending_tasks", 0)),
+        allocation=str(allocation),
+    )

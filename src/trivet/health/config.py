@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a collector needs to know of its node: ``node.json``, and the places fixed by the contract."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NODE_FILE = Path("/etc/trivet/node.json")
+
+REDIS_PORTS = {"cache": 6390, "session": 6380}
+SENTINEL_PORT = 26379
+SEARCH_PORT = 9200
+WEB_PORT = 8080
+HAPROXY_SOCKET = Path("/run/haproxy/admin.sock")
+MARIADB_SOCKET = Path("/run/mysqld/mysqld.sock")
+MARIADB_DIRECTORY = Path("/var/lib/mysql")
+HANDOVER_TABLE = ("inet", "trivet_handover")
+VOLUME = "shared"
+MOUNT = Path("/srv/shared")
+BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
+PENDING_RESTART_DIRECTORY = Path("/etc/trivet/pending-restart")
+DRAIN_DIRECTORY = Path("/run/trivet/drain")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node of the environment."""
+
+    name: str
+    node_id: int
+    address: str
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """One node's place in its environment."""
+
+    environment: str
+    name: str
+    node_id: int
+    address: str
+    interface: str
+    members: tuple[Member, ...]
+    gateways: tuple[str, ...] = ()
+    search_engine: str = "opensearch"
+    redis_password: str = ""
+    domain: str = "localhost"
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:
+        """Read the content of ``node.json``.
+
+        Raises:
+            ValueError: a key is missing or does not fit.
+        """
+        try:
+            return cls(
+                environment=str(data["environment"]),
+                name=str(data["name"]),
+                node_id=int(data["id"]),
+                address=str(data["address"]),
+                interface=str(data["interface"]),
+                members=tuple(
+                    Member(str(node["name"]), int(node["id"]), str(node["address"])) for node in data["nodes"]
+                ),
+                gateways=tuple(str(address) for address in data.get("gateways") or ()),
+                search_engine=str(data.get("search_engine") or "opensearch"),
+                redis_password=str(data.get("redis_password") or ""),
+                domain=str(data.get("domain") or "localhost"),
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ValueError(f"node configuration does not fit: {problem!r}") from problem
+
+    @classmethod
+    def load(cls, path: Path = NODE_FILE) -> NodeConfig:
+        """Read ``node.json``.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: its content does not fit.
+        """
+        return cls.from_mapping(json.loads(path.read_text(encoding="utf-8")))

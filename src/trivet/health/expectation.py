@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an environment should look like: the measure of a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from trivet.health.config import NodeConfig
+
+
+@dataclass(frozen=True)
+class NodeExpectation:
+    """A node that should be there; a size of None is not judged."""
+
+    name: str
+    address: str
+    vcpus: int | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From where on the room of a host, or a lag, counts."""
+
+    disk_free_percent: float = 5.0
+    inodes_free_percent: float = 5.0
+    memory_available_percent: float = 4.0
+    memory_tolerance: float = 0.15
+    """The share by which a node's memory may differ from its size: the kernel keeps some for itself."""
+    clock_seconds: float = 0.5
+    """How far a clock may certainly be off, against another node's or its time server."""
+    replica_lag_bytes: int = 4 * 1024 * 1024
+    replica_lag_seconds: int = 10
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An environment as it should be: three nodes, or one that has neither partners nor a Sentinel quorum."""
+
+    environment: str
+    nodes: tuple[NodeExpectation, ...]
+    gateways: tuple[str, ...] = ()
+    """Address number i is at home on node number i."""
+    redis_instances: tuple[str, ...] = ("cache", "session")
+    search_engine: str = "opensearch"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @classmethod
+    def from_node(cls, config: NodeConfig) -> Expectation:
+        """The environment as a node's own configuration tells it; sizes are not known there."""
+        return cls(
+            environment=config.environment,
+            nodes=tuple(NodeExpectation(member.name, member.address) for member in config.members),
+            gateways=config.gateways,
+            search_engine=config.search_engine,
+        )
+
+    @property
+    def count(self) -> int:
+        """How many nodes there should be."""
+        return len(self.nodes)
+
+    def address_of(self, node: str) -> str:
+        """The address of a node.
+
+        Raises:
+            KeyError: there is no such node.
+        """
+        return {item.name: item.address for item in self.nodes}[node]
+
+    def node_at(self, name_or_address: str) -> str | None:
+        """The node of that name or address; None for a stranger."""
+        matches = (item.name for item in self.nodes if name_or_address in (item.name, item.address))
+        return next(matches, None)
+
+    def home_of(self, gateway: str) -> str | None:
+        """The node where a gateway address is at home; None when there are more addresses than nodes."""
+        position = self.gateways.index(gateway)
+        return self.nodes[position].name if position < len(self.nodes) else None

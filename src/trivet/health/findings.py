@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of a verdict: states and findings."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class State(enum.StrEnum):
+    """How it stands with a service.
+
+    ``unknown`` is worse than ``busy``: what nobody could look at may be anything. It is milder than ``broken``,
+    so that a known fault is never hidden behind a question that was not answered.
+    """
+
+    HEALTHY = "healthy"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+    BROKEN = "broken"
+
+    @property
+    def severity(self) -> int:
+        """0 for healthy, rising."""
+        return list(State).index(self)
+
+    @property
+    def exit_code(self) -> int:
+        """As monitoring plugins have it: 0 healthy, 1 busy, 2 broken, 3 unknown."""
+        return {State.HEALTHY: 0, State.BUSY: 1, State.BROKEN: 2, State.UNKNOWN: 3}[self]
+
+
+def worst(states: Iterable[State]) -> State:
+    """The worst of several states; healthy when there is none."""
+    return max(states, key=lambda state: state.severity, default=State.HEALTHY)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found, good or bad."""
+
+    service: str
+    node: str | None
+    """None when it concerns the whole cluster."""
+    state: State
+    reason: str
+    next_command: str | None = None
+    """What the operator runs next; None when there is nothing to do but wait, or nothing at all."""
+    by_drain: bool = False
+    """True when a drain flag alone is the cause: apart from it there is nothing wrong."""

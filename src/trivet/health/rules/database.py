@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MariaDB Galera: Primary, Synced, ready, connected, all members there, one cluster, one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
+from trivet.health.facts import DatabaseFacts, NodeFacts
+from trivet.health.findings import Finding, State
+from trivet.health.holders import proxy_writer, writers
+from trivet.health.rules.proxies import server_findings
+
+SERVICE = "database"
+_TRANSFER_STATES = ("Joining", "Joiner", "Donor", "Joined", "Waiting")
+"""How ``wsrep_local_state_comment`` begins while a member catches up, or helps another to."""
+
+
+def findings(cluster: Cluster) -> Iterator[Finding]:
+    """Judge the databases of all nodes."""
+    for node, facts in cluster.members():
+        finding = _of_node(cluster, node, facts)
+        if finding is not None:
+            yield finding
+    yield from _of_cluster(cluster)
+    yield from server_findings(cluster, SERVICE, ("db_writer",))
+    yield from _of_writer(cluster)
+
+
+def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Finding | None:
+    database = facts.database
+    if database.transfer is not None:
+        reason = f"a state transfer runs ({database.transfer})"
+        return Finding(SERVICE, node, State.BUSY, reason, cluster.logs(node, "mariadb"))
+    if silent := cluster.silent(SERVICE, node, database, "mariadb", database.unit):
+        return silent
+    if not database.wsrep:
+        if cluster.expectation.count == 1:
+            return None
+        return Finding(SERVICE, node, State.BROKEN, "does not replicate", cluster.logs(node, "mariadb"))
+    found = _membership(database)
+    if found is None:
+        return None
+    return Finding(SERVICE, node, *found, cluster.on(node, "trivet-agent galera status"))
+
+
+def _membership(database: DatabaseFacts) -> tuple[State, str] | None:
+    """What is wrong with a replicating member that answers."""
+    if database.cluster_status == "Primary" and database.state.startswith(_TRANSFER_STATES):
+        return State.BUSY, f"is {database.state}"
+    if database.cluster_status != "Primary":
+        return State.BROKEN, f"is in no primary component ({database.cluster_status}, {database.state})"
+    if not database.connected:
+        return State.BROKEN, "is not connected to the cluster"
+    if database.state != "Synced":
+        return State.BROKEN, f"is {database.state or 'in no state'}, not Synced"
+    if not database.ready:
+        return State.BROKEN, "is Synced, but not ready for queries"
+    if database.flow_control:
+        return State.BUSY, f"flow control holds writes back (receive queue {database.receive_queue})"
+    return None
+
+
+def _members(cluster: Cluster) -> dict[str, DatabaseFacts]:
+    """The members that answer and replicate in a primary component."""
+    return {
+        node: facts.database
+        for node, facts in cluster.members()
+        if facts.database.error is None
+        and facts.database.wsrep
+        and facts.database.cluster_status == "Primary"
+    }
+
+
+def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
+    members = _members(cluster)
+    uuids: dict[str, list[str]] = {}
+    for node, database in members.items():
+        uuids.setdefault(database.cluster_uuid, []).append(node)
+    if len(uuids) > 1:
+        parts = "; ".join(f"{listed(nodes)}: {uuid or 'none'}" for uuid, nodes in uuids.items())
+        yield Finding(SERVICE, None, State.BROKEN, f"there is more than one cluster ({parts})")
+    expected = cluster.expectation.count
+    sizes = {node: database.size for node, database in members.items() if database.size != expected}
+    if not sizes:
+        return
+    absent = frozenset(node.name for node in cluster.expectation.nodes) - members.keys()
+    passing = frozenset(node for node, facts in cluster.members() if _on_its_way(facts.database))
+    counted = ", ".join(f"{node} counts {size}" for node, size in sizes.items())
+    reason = f"the cluster should have {expected} members: {counted}"
+    if absent:
+        reason += f"; absent: {listed(absent)}"
+    command = cluster.on(next(iter(sizes)), "trivet-agent galera status")
+    yield Finding(SERVICE, None, cluster.absence(SERVICE, absent, passing), reason, command)
+
+
+def _on_its_way(database: DatabaseFacts) -> bool:
+    return database.transfer is not None or (database.error is not None and database.unit in COMING_OR_GOING)
+
+
+def _of_writer(cluster: Cluster) -> Iterator[Finding]:
+    for node, facts in cluster.members():
+        if facts.proxies.error is None and proxy_writer(facts.proxies) is None:
+            command = cluster.on(node, "trivet-agent proxy states")
+            yield Finding(SERVICE, node, State.BROKEN, "its HAProxy has no writer", command)
+    named = {proxy: name for proxy, name in writers(dict(cluster.members())).items() if name is not None}
+    if len(set(named.values())) > 1:
+        seen = ", ".join(f"{proxy}: {name}" for proxy, name in named.items())
+        command = cluster.on(next(iter(named)), "trivet-agent proxy states")
+        # Galera takes writes anywhere, and the proxies tell each other within moments.
+        reason = f"the proxies do not agree on the writer ({seen})"
+        yield Finding(SERVICE, None, State.BUSY, reason, command)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GlusterFS: peers connected, bricks and self-heal online, nothing to heal, and a mount whose writes all see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.health.cluster import Cluster, listed, times
+from trivet.health.config import MOUNT, VOLUME
+from trivet.health.facts import FilesFacts
+from trivet.health.findings import Finding, State
+
+SERVICE = "files"
+
+
+def findings(cluster: Cluster) -> Iterator[Finding]:
+    """Judge the shared files of all nodes."""
+    for node, facts in cluster.members():
+        if silent := cluster.silent(SERVICE, node, facts.files, "glusterd", facts.files.glusterd):
+            yield silent
+        else:
+            yield from _of_pool(cluster, node, facts.files)
+            yield from _of_processes(cluster, node, facts.files)
+            yield from _of_mount(cluster, node, facts.files)
+    yield from _of_healing(cluster)
+    yield from _of_marks(cluster)
+
+
+def _of_pool(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    command = cluster.on(node, "gluster peer status")
+    expected = cluster.expectation.count - 1
+    if len(files.peers) != expected:
+        reason = f"knows {len(files.peers)} of {expected} peers"
+        yield Finding(SERVICE, node, State.BROKEN, reason, command)
+    strange = [peer.name for peer in files.peers if peer.state not in ("", "Peer in Cluster")]
+    if strange:
+        reason = f"has not agreed with its peers: {listed(strange)}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, command)
+    lost = frozenset(
+        cluster.expectation.node_at(peer.name) or peer.name for peer in files.peers if not peer.connected
+    )
+    if lost:
+        reason = f"is not connected to {listed(lost)}"
+        yield Finding(SERVICE, node, cluster.absence(SERVICE, lost, frozenset()), reason, command)
+
+
+def _of_processes(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    if files.glusterd != "active":
+        # It answers, so it runs; systemd's word alone tells of a start or stop under way.
+        reason = f"glusterd is {files.glusterd}"
+        yield Finding(SERVICE, node, State.BUSY, reason, cluster.logs(node, "glusterd"))
+    command = cluster.on(node, f"gluster volume status {VOLUME}")
+    if files.volume_status != "Started":
+        reason = f"volume {VOLUME} is {files.volume_status or 'in no state'}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume start {VOLUME}"))
+    if files.replicas != cluster.expectation.count:
+        reason = f"volume {VOLUME} keeps {files.replicas} copies, not {cluster.expectation.count}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume info {VOLUME}"))
+    if not files.brick_online:
+        yield Finding(SERVICE, node, State.BROKEN, "its brick is offline", command)
+    if not files.self_heal_online and cluster.expectation.count > 1:
+        yield Finding(SERVICE, node, State.BROKEN, "its self-heal daemon is offline", command)
+
+
+def _of_mount(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    if not files.mounted:
+        command = cluster.on(node, f"mount {MOUNT}")
+        yield Finding(SERVICE, node, State.BROKEN, f"{MOUNT} is not mounted", command)
+    elif not files.writable:
+        reason = f"{MOUNT} takes no write: {files.mount_error or 'no reason given'}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"findmnt {MOUNT}"))
+
+
+def _of_healing(cluster: Cluster) -> Iterator[Finding]:
+    if cluster.expectation.count == 1:
+        return
+    pending: dict[str, int] = {}
+    split: dict[str, int] = {}
+    for node, facts in cluster.members():
+        files = facts.files
+        if files.error is not None:
+            continue
+        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        if files.heal_error is not None:
+            reason = f"what there is to heal is not known: {files.heal_error}"
+            yield Finding(SERVICE, node, State.UNKNOWN, reason, command)
+            continue
+        lost = frozenset(
+            cluster.expectation.node_at(brick.brick.partition(":")[0]) or brick.brick
+            for brick in files.heal
+            if not brick.connected
+        )
+        if lost:
+            reason = f"does not reach the brick of {listed(lost)}"
+            yield Finding(SERVICE, node, cluster.absence(SERVICE, lost, frozenset()), reason, command)
+        if len(files.heal) != cluster.expectation.count:
+            reason = f"sees {len(files.heal)} of {cluster.expectation.count} bricks"
+            yield Finding(SERVICE, node, State.BROKEN, reason, command)
+        for brick in files.heal:
+            pending[brick.brick] = max(pending.get(brick.brick, 0), brick.pending or 0)
+            split[brick.brick] = max(split.get(brick.brick, 0), brick.split_brain or 0)
+    yield from _of_counts(cluster, pending, split)
+
+
+def _of_counts(cluster: Cluster, pending: dict[str, int], split: dict[str, int]) -> Iterator[Finding]:
+    node = next((name for name, _ in cluster.members()), None)
+    if node is None:
+        return
+    if sum(split.values()):
+        # Each brick counts the same files: the largest count is nearer the truth than the sum.
+        reason = f"{times(max(split.values()), 'file')} in split-brain"
+        command = cluster.on(node, f"gluster volume heal {VOLUME} info split-brain")
+        yield Finding(SERVICE, None, State.BROKEN, reason, command)
+    if sum(pending.values()):
+        bricks = listed([brick.partition(":")[0] for brick, count in pending.items() if count])
+        reason = f"{times(max(pending.values()), 'file')} to heal (noted by {bricks})"
+        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        yield Finding(SERVICE, None, State.BUSY, reason, command)
+
+
+def _of_marks(cluster: Cluster) -> Iterator[Finding]:
+    """Every node's mark before its last one must have been seen by all the others."""
+    readers = {node: facts.files for node, facts in cluster.members() if facts.files.writable}
+    for writer, files in readers.items():
+        written, previous = files.written, files.previous
+        # A clock that was set back makes marks that cannot be compared.
+        if written is None or previous is None or previous >= written:
+            continue
+        blind = [
+            node
+            for node, other in readers.items()
+            if node != writer and other.seen.get(writer, float("-inf")) < previous
+        ]
+        if blind:
+            reason = f"a write of {writer} is not seen on {listed(blind)}"
+            command = cluster.on(blind[0], f"findmnt {MOUNT}")
+            yield Finding(SERVICE, None, State.BROKEN, reason, command)

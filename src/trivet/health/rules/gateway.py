@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gateway: every gateway address is answered by exactly one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
+from trivet.health.facts import GatewayFacts, NodeFacts
+from trivet.health.findings import Finding, State
+from trivet.health.holders import gateway_holders
+
+SERVICE = "gateway"
+
+
+def findings(cluster: Cluster) -> Iterator[Finding]:
+    """Judge the gateways of all nodes."""
+    for node, facts in cluster.members():
+        yield from _of_node(cluster, node, facts)
+    for address in cluster.expectation.gateways:
+        yield from _of_address(cluster, address)
+
+
+def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
+    gateway = facts.gateway
+    if silent := cluster.silent(SERVICE, node, gateway, "keepalived", gateway.keepalived):
+        yield silent
+        return
+    units = {"haproxy": gateway.haproxy}
+    if cluster.expectation.gateways:
+        units["keepalived"] = gateway.keepalived
+    for unit, state in units.items():
+        yield from _of_unit(cluster, node, unit, state)
+    if gateway.haproxy == "active" and facts.proxies.error is not None:
+        reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
+        yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
+    if gateway.handover:
+        command = cluster.on(node, "trivet-agent gateway clear ADDRESS")
+        reason = "connections to a gateway address are being handed to another node"
+        yield Finding(SERVICE, node, State.BUSY, reason, f"if no rotation runs: {command}")
+
+
+def _of_unit(cluster: Cluster, node: str, unit: str, state: str) -> Iterator[Finding]:
+    if state in COMING_OR_GOING:
+        yield Finding(SERVICE, node, State.BUSY, f"{unit} is {state}", cluster.logs(node, unit))
+    elif state != "active":
+        # What systemd does not know is not installed, or systemd did not say.
+        worse = State.UNKNOWN if state == "unknown" else State.BROKEN
+        yield Finding(SERVICE, node, worse, f"{unit} is {state}", cluster.logs(node, unit))
+
+
+def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:
+    holders = gateway_holders(dict(cluster.members())).get(address, ())
+    gateways = {node: facts.gateway for node, facts in cluster.members()}
+    home = cluster.expectation.home_of(address)
+    if len(holders) == 1:
+        if home is not None and holders[0] != home:
+            yield Finding(SERVICE, None, State.HEALTHY, f"{address} of {home} is held by {holders[0]}")
+        return
+    if _moving(gateways):
+        state, command = State.BUSY, None
+    elif not holders and any(gateway.error is not None for gateway in gateways.values()):
+        state, command = State.UNKNOWN, None
+    else:
+        state = State.BROKEN
+        command = cluster.logs(
+            holders[0] if holders else home or cluster.expectation.nodes[0].name, "keepalived"
+        )
+    if holders:
+        reason = f"{address} is held by {len(holders)} nodes at once: {listed(holders)}"
+    else:
+        reason = f"{address} is held by no node that answers"
+    yield Finding(SERVICE, None, state, reason, command)
+
+
+def _moving(gateways: dict[str, GatewayFacts]) -> bool:
+    return any(gateway.handover for gateway in gateways.values())

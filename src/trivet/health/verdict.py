@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the facts of all nodes to a verdict. Pure: nothing is asked, nothing is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from trivet.health.cluster import Cluster
+from trivet.health.expectation import Expectation, NodeExpectation, Thresholds
+from trivet.health.facts import SERVICES, ClusterFacts, NodeFacts, Unreachable, facts_from_dict
+from trivet.health.findings import Finding, State, worst
+from trivet.health.rules import database, files, gateway, host, redis, search, web
+
+__all__ = [
+    "Expectation",
+    "Finding",
+    "NodeExpectation",
+    "NodeFacts",
+    "State",
+    "Thresholds",
+    "Unreachable",
+    "Verdict",
+    "assess",
+    "facts_from_dict",
+]
+
+_RULES: dict[str, Callable[[Cluster], Iterator[Finding]]] = {
+    "gateway": gateway.findings,
+    "web": web.findings,
+    "database": database.findings,
+    "redis": redis.findings,
+    "search": search.findings,
+    "files": files.findings,
+    "host": host.findings,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How it stands with an environment."""
+
+    environment: str
+    nodes: tuple[str, ...]
+    unreachable: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    """What is wrong, and notes (state healthy), by service in the order of a request's path."""
+
+    @property
+    def state(self) -> State:
+        """The worst state of all."""
+        return worst(finding.state for finding in self.findings)
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 1 busy, 2 broken, 3 unknown."""
+        return self.state.exit_code
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that keep the environment from being healthy, the worst first."""
+        wrong = (finding for finding in self.findings if finding.state is not State.HEALTHY)
+        return tuple(sorted(wrong, key=lambda finding: -finding.state.severity))
+
+    def of(self, service: str, node: str | None = None) -> State:
+        """The state of a service, on one node or (without ``node``) everywhere, cluster included.
+
+        Nothing on a node that cannot be reached is better than broken.
+        """
+        if node is None:
+            states = [self.of(service, name) for name in self.nodes]
+            return worst([*states, *(item.state for item in self._about(service, None))])
+        if node in self.unreachable:
+            return State.BROKEN
+        return worst(item.state for item in self._about(service, node))
+
+    def _about(self, service: str, node: str | None) -> Iterator[Finding]:
+        return (item for item in self.findings if item.service == service and item.node == node)
+
+    def apart_from_drains(self) -> Verdict:
+        """The same without what a drain flag alone causes: how it would stand if the flags were gone.
+
+        A rotation's gate asks this before it takes its drain back.
+        """
+        return replace(self, findings=tuple(item for item in self.findings if not item.by_drain))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON-able plain data; :meth:`from_dict` reads it back."""
+        return {
+            "environment": self.environment,
+            "state": str(self.state),
+            "exit_code": self.exit_code,
+            "services": {service: str(self.of(service)) for service in SERVICES},
+            "nodes": {
+                node: {service: str(self.of(service, node)) for service in SERVICES} for node in self.nodes
+            },
+            "unreachable": list(self.unreachable),
+            "findings": [{**asdict(finding), "state": str(finding.state)} for finding in self.findings],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """Read what :meth:`to_dict` gave; what follows from the findings is worked out anew.
+
+        Raises:
+            KeyError, TypeError, ValueError: ``data`` is no verdict.
+        """
+        return cls(
+            environment=str(data["environment"]),
+            nodes=tuple(data["nodes"]),
+            unreachable=tuple(data["unreachable"]),
+            findings=tuple(Finding(**{**item, "state": State(item["state"])}) for item in data["findings"]),
+        )
+
+
+def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
+    """Judge an environment.
+
+    Args:
+        expectation: what should be there.
+        facts: what is known of each node, by name. An expected node that is missing here counts as unreachable.
+    """
+    cluster = Cluster(expectation, facts)
+    findings = tuple(
+        finding
+        for service in SERVICES
+        for finding in (
+            *_drains(cluster, service),
+            *(_softened(cluster, item) for item in _RULES[service](cluster)),
+        )
+    )
+    return Verdict(
+        environment=expectation.environment,
+        nodes=tuple(node.name for node in expectation.nodes),
+        unreachable=tuple(cluster.unreachable()),
+        findings=findings,
+    )
+
+
+def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
+    """Say who took the service out where."""
+    for node, _ in cluster.members():
+        drain = cluster.drain(service, node)
+        if drain is not None:
+            reason = f"drained by {drain.owner}" + (f": {drain.reason}" if drain.reason else "")
+            command = cluster.on(node, f"trivet-agent undrain {service}")
+            yield Finding(
+                service, node, State.BUSY, reason, f"if {drain.owner} is gone: {command}", by_drain=True
+            )
+
+
+def _softened(cluster: Cluster, finding: Finding) -> Finding:
+    """What is broken where it is drained is somebody's work in progress; what is unknown stays unknown."""
+    if finding.state is not State.BROKEN or finding.node is None:
+        return finding
+    drain = cluster.drain(finding.service, finding.node)
+    if drain is None:
+        return finding
+    return replace(finding, state=State.BUSY, reason=f"{finding.reason} (drained by {drain.owner})")

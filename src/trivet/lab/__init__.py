@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The embedded lab: an environment's topology as Incus system containers on one Debian machine."""
+
+from __future__ import annotations
+
+from trivet.lab.lab import Lab, LabStatus, NodeStatus
+from trivet.lab.state import LabState
+
+__all__ = ["Lab", "LabState", "LabStatus", "NodeStatus"]

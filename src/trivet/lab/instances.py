@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""System containers as nodes: made, started, resized, stopped and removed by name."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from trivet.errors import LabError
+from trivet.lab.machine import CACHE_PORT, POOL
+from trivet.lab.shell import attempt, run
+from trivet.lab.state import LabNode, LabState
+from trivet.model.size import Size
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …)."""
+
+    name: str
+    state: str
+    cpus: int
+    memory_mib: int
+    lab: str
+
+
+def listed() -> dict[str, Instance]:
+    """All instances that labs made, by name."""
+    rows: list[dict[str, Any]] = json.loads(run(["incus", "list", "--format", "json"]))
+    instances = {}
+    for row in rows:
+        config = row.get("config", {})
+        if "user.trivet.lab" not in config:
+            continue
+        memory = config.get("limits.memory", "0MiB").removesuffix("MiB")
+        instances[row["name"]] = Instance(
+            row["name"], row["status"], int(config.get("limits.cpu", "0")), int(memory), config["user.trivet.lab"]
+        )
+    return instances
+
+
+def create(state: LabState, node: LabNode, image: str, size: Size) -> None:
+    """Make a node with its limits, name, address, key and package source, and leave it stopped."""
+    run(
+        [
+            "incus", "init", image, node.name, "--storage", POOL, "--network", state.bridge,
+            # GlusterFS' FUSE mounts and systemd's own sandboxing need both.
+            "--config", "security.privileged=true",
+            "--config", "security.nesting=true",
+            # A node that was killed with the machine starts when the lab is brought up, not with the daemon.
+            "--config", "boot.autostart=false",
+            "--config", f"limits.cpu={size.cpus}",
+            "--config", f"limits.memory={size.memory_mib}MiB",
+            "--config", f"user.trivet.lab={state.name}",
+        ],
+        timeout=300,
+    )  # fmt: skip
+    run(["incus", "config", "device", "add", node.name, "fuse", "unix-char", "path=/dev/fuse"])
+    _push(node.name, "/etc/hostname", f"{node.name}\n")
+    _push(node.name, "/etc/network/interfaces", _interfaces(state, node))
+    _push(node.name, "/etc/hosts", _hosts(state))
+    _push(
+        node.name,
+        "/etc/apt/apt.conf.d/01trivet-lab",
+        f'Acquire::http::Proxy "http://{state.host_address}:{CACHE_PORT}";\n',
+    )
+    public_key = state.ssh_key.with_suffix(".pub").read_text(encoding="utf-8")
+    _push(node.name, "/root/.ssh/authorized_keys", public_key, mode="0600")
+
+
+def _interfaces(state: LabState, node: LabNode) -> str:
+    return (
+        "auto lo\niface lo inet loopback\n\n"
+        f"auto eth0\niface eth0 inet static\n  address {node.address}/24\n  gateway {state.host_address}\n"
+    )
+
+
+def _hosts(state: LabState) -> str:
+    lines = ["127.0.0.1 localhost", *(f"{node.address} {node.name}" for node in state.nodes)]
+    return "\n".join(lines) + "\n"
+
+
+def _push(instance: str, path: str, text: str, mode: str = "0644") -> None:
+    run(
+        ["incus", "file", "push", "-q", "-p", "--uid", "0", "--gid", "0", "--mode", mode, "-", f"{instance}{path}"],
+        stdin=text,
+    )
+
+
+def start(name: str) -> None:
+    """Start a node and wait until SSH is served in it.
+
+    :raises LabError: when it does not come up in time.
+    """
+    if listed()[name].state != "Running":
+        run(["incus", "start", name], timeout=120)
+    # The base image has no host keys: the first start makes them.
+    script = "ls /etc/ssh/ssh_host_ed25519_key >/dev/null 2>&1 || ssh-keygen -A >/dev/null; systemctl start ssh; systemctl is-active -q ssh"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if attempt(["incus", "exec", name, "--", "sh", "-c", script], timeout=30).returncode == 0:
+            return
+        time.sleep(0.3)
+    raise LabError(
+        f"{name} did not serve SSH within {START_SECONDS} s of its start", f"incus exec {name} -- journalctl -b"
+    )
+
+
+def host_key(name: str) -> str:
+    """A node's public SSH host key, read through Incus, so that nobody can stand in between."""
+    words = run(["incus", "exec", name, "--", "cat", "/etc/ssh/ssh_host_ed25519_key.pub"]).split()
+    return " ".join(words[:2])
+
+
+def stop(name: str, *, force: bool = False, timeout: int = 180) -> None:
+    """Stop a node; with ``force`` as if its power were cut."""
+    if listed()[name].state == "Stopped":
+        return
+    command = ["incus", "stop", name] + (["--force"] if force else ["--timeout", str(timeout)])
+    run(command, timeout=timeout + 30)
+
+
+def resize(name: str, size: Size) -> None:
+    """Set a node's limits; takes effect at once."""
+    run(["incus", "config", "set", name, f"limits.cpu={size.cpus}", f"limits.memory={size.memory_mib}MiB"])
+
+
+def delete(name: str) -> None:
+    """Remove a node by its name, running or not."""
+    if attempt(["incus", "info", name]).returncode == 0:
+        run(["incus", "delete", "--force", name], timeout=120)

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a lab up, tells its state, takes it down."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trivet.paths import inventories_directory, labs_directory
+from trivet.errors import LabError
+from trivet.lab import image, instances, machine, network
+from trivet.lab.search_packages import ensure_search_package
+from trivet.lab.shell import run
+from trivet.lab.state import (
+    FIRST_GATEWAY_HOST,
+    FIRST_NODE_HOST,
+    LabNode,
+    LabState,
+    check_name,
+    existing_states,
+    free_index,
+)
+from trivet.model.environment import Environment
+from trivet.model.size import SIZES, Size, scaled, size_named
+
+Progress = Callable[[str], None]
+
+# Variables of the copied inventory that the lab sets itself.
+OWN_VARIABLES = (
+    "inventory_dir",
+    "inventory_file",
+    "trivet_address",
+    "trivet_gateway_addresses",
+    "trivet_interface",
+    "trivet_node_id",
+    "trivet_provider",
+    "trivet_secrets",
+    "trivet_size",
+    "trivet_sizing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node as Incus has it; ``state`` is running, stopped, missing …"""
+
+    name: str
+    address: str
+    cpus: int
+    memory_mib: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """A lab as it is now."""
+
+    nodes: tuple[NodeStatus, ...]
+    gateways: tuple[str, ...]
+    urls: tuple[str, ...]
+
+
+def fitting_scale() -> float:
+    """The largest scale at which three nodes of size 12 fit this machine, in steps of 0.05.
+
+    Size 12 is what the first upscale goes to; memory limits are limits and not reservations, so three quarters
+    of the machine's memory may be promised.
+    """
+    cpus = os.cpu_count() or 1
+    memory_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    target = SIZES["12"]
+    factor = min(1.0, cpus / target.cpus, 0.75 * memory_mib / (3 * target.memory_mib))
+    return max(0.05, int(factor * 20) / 20)
+
+
+class Lab:
+    """A named lab on this machine."""
+
+    def __init__(self, name: str = "lab") -> None:
+        check_name(name)
+        self.name = name
+
+    def up(self, like: Environment, *, scale: float | None = None, progress: Progress = lambda text: None) -> LabState:
+        """Have the lab: made when missing, repaired when half-made, untouched when whole.
+
+        :param like: the environment whose topology the lab gets.
+        :param scale: factor on the table's sizes; by default what fits this machine.
+        :raises LabError: when the lab exists with another topology or a step fails.
+        """
+        machine.prepare(progress)
+        ensure_search_package(progress)
+        state = self._wanted(like, scale)
+        state.save()
+        self._write_key(state)
+        network.ensure_network(state.bridge, state.host_address, state.subnet)
+        machine.start_package_cache(state.host_address)
+        alias = image.ensure_image(progress)
+        self._ensure_nodes(state, alias, progress)
+        self._write_known_hosts(state)
+        self._write_inventory(state)
+        return state
+
+    def down(self, progress: Progress = lambda text: None) -> None:
+        """Remove everything the lab made: instances, bridge, route, proxy, files. Harmless when there is nothing."""
+        directory = labs_directory() / self.name
+        if not (directory / "lab.json").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            return
+        state = LabState.load(self.name)
+        machine.start_daemon(progress)
+        known = instances.listed()
+        for node in [n for n in known.values() if n.lab == self.name]:
+            progress(f"removing {node.name}")
+            instances.delete(node.name)
+        machine.stop_package_cache(state.host_address)
+        network.remove_network(state.bridge, state.subnet)
+        shutil.rmtree(directory)
+
+    def status(self) -> LabStatus:
+        """The lab as it is now.
+
+        :raises LabError: when there is no such lab or Incus does not answer.
+        """
+        state = LabState.load(self.name)
+        if not machine.daemon_answers():
+            raise LabError("the Incus daemon does not answer", f"trivet lab up {self.name}")
+        known = instances.listed()
+        nodes = []
+        for node in state.nodes:
+            instance = known.get(node.name)
+            if instance is None:
+                nodes.append(NodeStatus(node.name, node.address, 0, 0, "missing"))
+            else:
+                nodes.append(
+                    NodeStatus(node.name, node.address, instance.cpus, instance.memory_mib, instance.state.lower())
+                )
+        urls = tuple(f"http://{gateway}/" for gateway in state.gateways)
+        return LabStatus(tuple(nodes), tuple(state.gateways), urls)
+
+    def _wanted(self, like: Environment, scale: float | None) -> LabState:
+        others = [state for state in existing_states() if state.name != self.name]
+        if (labs_directory() / self.name / "lab.json").exists():
+            state = LabState.load(self.name)
+            if state.like != like.name or len(state.nodes) != len(like.nodes):
+                raise LabError(
+                    f"lab {self.name} is up like {state.like}, not like {like.name}", f"trivet lab down {self.name}"
+                )
+            return state
+        state = LabState(
+            name=self.name,
+            like=like.name,
+            index=free_index({other.index for other in others}),
+            scale=fitting_scale() if scale is None else scale,
+            size=like.size,
+            nodes=[],
+            gateways=[],
+            variables=_shared_variables(like),
+        )
+        for position, node in enumerate(like.nodes):
+            name = f"{self.name}-{node.node_id}"
+            state.nodes.append(LabNode(name, node.node_id, state.address(FIRST_NODE_HOST + position)))
+            state.gateways.append(state.address(FIRST_GATEWAY_HOST + position))
+        self.node_size(state, state.size)
+        return state
+
+    @staticmethod
+    def node_size(state: LabState, name: str) -> Size:
+        """What a node of the lab has at a size of the table."""
+        return scaled(size_named(name), state.scale, os.cpu_count())
+
+    def _write_key(self, state: LabState) -> None:
+        if state.ssh_key.exists():
+            return
+        state.ssh_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"trivet lab {state.name}", "-f", str(state.ssh_key)])
+
+    def _ensure_nodes(self, state: LabState, alias: str, progress: Progress) -> None:
+        known = instances.listed()
+        size = self.node_size(state, state.size)
+
+        def ensure(node: LabNode) -> None:
+            if node.name not in known:
+                progress(f"making {node.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {node.address}")
+                instances.create(state, node, alias, size)
+            elif known[node.name].lab != state.name:
+                raise LabError(f"an instance {node.name} exists that belongs to lab {known[node.name].lab}")
+            instances.start(node.name)
+
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            list(pool.map(ensure, state.nodes))
+
+    def _write_known_hosts(self, state: LabState) -> None:
+        lines = [f"{node.address} {instances.host_key(node.name)}\n" for node in state.nodes]
+        state.known_hosts.write_text("".join(lines), encoding="utf-8")
+
+    def _write_inventory(self, state: LabState) -> None:
+        variables = state.inventory / "group_vars" / "all"
+        variables.mkdir(parents=True, exist_ok=True)
+        (state.inventory / "lab.yml").write_text(
+            f"---\nplugin: trivet.commerce.lab\nlab: {state.name}\n", encoding="utf-8"
+        )
+        common = inventories_directory() / "common" / "group_vars" / "all" / "common.yml"
+        (variables / "common.yml").write_text(common.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _shared_variables(like: Environment) -> dict[str, Any]:
+    """The variables of an inventory that its copy in the lab keeps: all that are not the host's, Ansible's or the lab's own."""
+    return {
+        key: value
+        for key, value in like.variables.items()
+        if "_" in key and not key.startswith("ansible_") and key not in OWN_VARIABLES
+    }

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prepares this machine for labs: packages, the Incus daemon with or without systemd, the package cache.
+
+What is installed here is the whole list of what the lab needs on a fresh Debian 12 or 13: ``LAB_PACKAGES``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from trivet.errors import LabError
+from trivet.lab.shell import attempt, run
+
+Progress = Callable[[str], None]
+
+# nginx-light is the package cache (apt-cacher-ng fails on resolvers that answer no AAAA); nothing of it listens by default.
+LAB_PACKAGES = (
+    "btrfs-progs",
+    "iproute2",
+    "mmdebstrap",
+    "nginx-light",
+    "nftables",
+    "openssh-client",
+    "debian-archive-keyring",
+)
+INCUS_PACKAGES = ("incus-base", "incus-client", "lxcfs")
+CACHE_DIRECTORY = Path("/var/cache/trivet")
+RUN_DIRECTORY = Path("/run/trivet-lab")
+CACHE_PORT = 3142
+POOL = "trivet"
+POOL_SIZE = "60GiB"
+INCUS_DAEMON = Path("/usr/libexec/incus/incusd")
+LXCFS_MOUNT = Path("/var/lib/lxcfs")
+BACKPORTS_LIST = Path("/etc/apt/sources.list.d/trivet-backports.sources")
+WAIT_SECONDS = 90
+
+
+def under_systemd() -> bool:
+    """Whether systemd is PID 1 (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def debian_release() -> str:
+    """Code name of this machine's Debian.
+
+    :raises LabError: on anything other than Debian 12 and 13.
+    """
+    text = Path("/etc/os-release").read_text(encoding="utf-8")
+    match = re.search(r"^VERSION_CODENAME=(\w+)", text, re.MULTILINE)
+    release = match.group(1) if match else "unknown"
+    if release not in ("bookworm", "trixie"):
+        raise LabError(f"the lab runs on Debian 12 and 13; this machine says {release!r}")
+    return release
+
+
+def debian_mirror() -> tuple[str, str]:
+    """Mirror and security mirror of this machine's own apt sources."""
+    text = ""
+    for path in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
+        if path.is_file() and path != BACKPORTS_LIST:
+            text += path.read_text(encoding="utf-8", errors="replace") + "\n"
+    addresses = re.findall(r"^\s*(?:deb\s+(?:\[[^\]]*\]\s+)?|URIs:\s*)(https?://\S+)", text, re.MULTILINE)
+    security = next((a for a in addresses if a.rstrip("/").endswith("debian-security")), None)
+    main = next((a for a in addresses if a.rstrip("/").endswith("/debian")), None)
+    if main is None:
+        raise LabError(
+            "no Debian mirror was found in this machine's apt sources (/etc/apt/sources.list, sources.list.d)"
+        )
+    return main.rstrip("/"), (security or main.rstrip("/") + "-security").rstrip("/")
+
+
+def prepare(progress: Progress) -> None:
+    """Install, start and configure all that labs share. Harmless when it is all there.
+
+    :raises LabError: when a step fails.
+    """
+    if os.geteuid() != 0:
+        raise LabError("the lab makes containers and networks, so it needs root", "sudo trivet lab up")
+    install_packages(progress)
+    start_daemon(progress)
+    set_kernel_limits()
+    ensure_pool(progress)
+
+
+def _installed(package: str) -> bool:
+    result = attempt(["dpkg-query", "-W", "-f", "${db:Status-Status}", package])
+    return result.returncode == 0 and result.stdout == "installed"
+
+
+def install_packages(progress: Progress) -> None:
+    """Install what is missing of the lab's packages; Incus comes from backports on Debian 12."""
+    missing = [package for package in LAB_PACKAGES if not _installed(package)]
+    missing_incus = [package for package in INCUS_PACKAGES if not _installed(package)]
+    if not missing and not missing_incus:
+        return
+    progress("installing " + ", ".join([*missing_incus, *missing]))
+    backports = debian_release() == "bookworm"
+    if backports and missing_incus:
+        _add_backports()
+    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-q"], timeout=300, environment=apt)
+    base = ["apt-get", "install", "-y", "-q", "--no-install-recommends"]
+    if missing:
+        with_services_off(lambda: run([*base, *missing], timeout=600, environment=apt))
+    if missing_incus:
+        suite = ["-t", "bookworm-backports"] if backports else []
+        run([*base, *suite, *missing_incus], timeout=600, environment=apt)
+
+
+def with_services_off(action: Callable[[], object]) -> None:
+    """Run an installation during which no package may start a daemon (nginx would take port 80 of this machine)."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        action()
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+    policy.chmod(0o755)
+    try:
+        action()
+    finally:
+        policy.unlink()
+
+
+def _add_backports() -> None:
+    mirror, _security = debian_mirror()
+    BACKPORTS_LIST.write_text(
+        f"Types: deb\nURIs: {mirror}\nSuites: bookworm-backports\nComponents: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+        encoding="utf-8",
+    )
+
+
+def daemon_answers(timeout: int = 5) -> bool:
+    """Whether the Incus daemon answers."""
+    return attempt(["incus", "admin", "waitready", "--timeout", str(timeout)], timeout=timeout + 10).returncode == 0
+
+
+def start_daemon(progress: Progress) -> None:
+    """Start lxcfs and Incus and wait until the daemon answers.
+
+    :raises LabError: when it does not answer in time; names its log.
+    """
+    if daemon_answers(timeout=2):
+        return
+    progress("starting the Incus daemon")
+    if under_systemd():
+        run(["systemctl", "start", "incus.socket", "incus.service"], timeout=WAIT_SECONDS)
+    else:
+        _start_without_systemd()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if daemon_answers():
+            return
+    raise LabError("the Incus daemon does not answer", "tail /var/log/incus/incus.log /run/trivet-lab/incusd.log")
+
+
+def _start_without_systemd() -> None:
+    RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    Path("/var/log/incus").mkdir(parents=True, exist_ok=True)
+    _unmount_stale_lxcfs()
+    LXCFS_MOUNT.mkdir(parents=True, exist_ok=True)
+    if not (LXCFS_MOUNT / "proc").exists():
+        _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
+        deadline = time.monotonic() + 10
+        while not (LXCFS_MOUNT / "proc").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+    _detach([str(INCUS_DAEMON), "--group", "incus-admin", "--logfile", "/var/log/incus/incus.log"], "incusd.log")
+
+
+def _unmount_stale_lxcfs() -> None:
+    # A killed lxcfs leaves a mount that answers "Transport endpoint is not connected".
+    try:
+        os.listdir(LXCFS_MOUNT)
+    except FileNotFoundError:
+        return
+    except OSError:
+        run(["umount", "-l", str(LXCFS_MOUNT)])
+
+
+def _detach(command: list[str], log: str) -> None:
+    with (RUN_DIRECTORY / log).open("ab") as stream:
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True, cwd="/"
+        )
+
+
+def set_kernel_limits() -> None:
+    """Raise the limits that system containers share with this machine."""
+    for key, least in (
+        ("vm/max_map_count", 262144),
+        ("fs/inotify/max_user_instances", 1024),
+        ("fs/inotify/max_user_watches", 524288),
+        ("net/core/somaxconn", 4096),
+    ):
+        path = Path("/proc/sys") / key
+        if path.exists() and int(path.read_text()) < least:
+            path.write_text(str(least))
+
+
+def ensure_pool(progress: Progress) -> None:
+    """Have the btrfs storage pool of the labs: its clones are instant."""
+    if attempt(["incus", "storage", "show", POOL]).returncode == 0:
+        return
+    progress("making the storage pool")
+    run(["incus", "storage", "create", POOL, "btrfs", f"size={POOL_SIZE}"], timeout=300)
+
+
+def package_cache_files(address: str) -> tuple[Path, Path]:
+    """Configuration and pid file of the package cache that listens on ``address``."""
+    return RUN_DIRECTORY / f"packages-{address}.conf", RUN_DIRECTORY / f"packages-{address}.pid"
+
+
+def start_package_cache(address: str) -> None:
+    """Serve a caching proxy of the package mirrors on the lab's bridge, so that nodes need no way out.
+
+    :param address: this machine's address on the bridge.
+    """
+    stop_package_cache(address)
+    RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    (CACHE_DIRECTORY / "packages").mkdir(parents=True, exist_ok=True)
+    configuration, pid = package_cache_files(address)
+    resolvers = re.findall(r"^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text(encoding="utf-8"), re.MULTILINE)
+    if not resolvers:
+        raise LabError("/etc/resolv.conf names no nameserver, so the package cache cannot find the mirror")
+    servers = " ".join(f"[{server}]" if ":" in server else server for server in resolvers)
+    configuration.write_text(_cache_configuration(address, pid, servers), encoding="utf-8")
+    run(["nginx", "-c", str(configuration), "-p", str(RUN_DIRECTORY)], timeout=30)
+
+
+def stop_package_cache(address: str) -> None:
+    """Stop the package cache of a lab, if it runs."""
+    configuration, pid = package_cache_files(address)
+    if pid.exists():
+        number = pid.read_text().strip()
+        if (
+            number
+            and Path(f"/proc/{number}/cmdline").exists()
+            and b"nginx" in Path(f"/proc/{number}/cmdline").read_bytes()
+        ):
+            attempt(["kill", "-QUIT", number])
+        pid.unlink(missing_ok=True)
+    configuration.unlink(missing_ok=True)
+
+
+def _cache_configuration(address: str, pid: Path, resolvers: str) -> str:
+    cache = CACHE_DIRECTORY / "packages"
+    zone = "packages_" + address.replace(".", "_")
+    upstream = (
+        "proxy_pass http://$http_host$request_uri; proxy_http_version 1.1;"
+        ' proxy_set_header Connection ""; proxy_set_header Host $http_host;'
+        f" proxy_cache {zone}; proxy_cache_key $http_host$request_uri; proxy_cache_lock on; proxy_cache_lock_timeout 120s;"
+        " proxy_ignore_headers Cache-Control Expires Vary Set-Cookie; proxy_cache_use_stale error timeout;"
+    )
+    return f"""\
+worker_processes 1;
+pid {pid};
+error_log {RUN_DIRECTORY}/packages-{address}.log warn;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  resolver {resolvers} ipv6=off;
+  proxy_cache_path {cache} levels=1:2 keys_zone={zone}:10m max_size=8g inactive=90d use_temp_path=off;
+  server {{
+    listen {address}:{CACHE_PORT};
+    location / {{ {upstream} proxy_cache_valid 200 90d; }}
+    # Indexes change under the same name, packages never do.
+    location ~ /dists/ {{ {upstream} proxy_cache_valid 200 30m; }}
+  }}
+}}
+"""

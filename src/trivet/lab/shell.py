@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs programs of the lab's own machine."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+
+from trivet.errors import LabError
+
+
+def run(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 120.0,
+    environment: dict[str, str] | None = None,
+) -> str:
+    """Standard output of a program that must succeed.
+
+    :param timeout: seconds.
+    :raises LabError: with the program's last lines of output when it fails or takes too long.
+    """
+    completed = attempt(command, stdin=stdin, timeout=timeout, environment=environment)
+    if completed.returncode != 0:
+        output = (completed.stderr or completed.stdout).strip().splitlines()[-6:]
+        raise LabError(f"`{shlex.join(command)}` failed with exit code {completed.returncode}: " + " / ".join(output))
+    return completed.stdout
+
+
+def attempt(
+    command: Sequence[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 120.0,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The result of a program that may fail.
+
+    :raises LabError: when the program is missing or takes longer than ``timeout`` seconds.
+    """
+    try:
+        return subprocess.run(
+            list(command),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"{command[0]} is not installed on this machine") from error
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"`{shlex.join(command)}` did not end within {timeout:.0f} s") from error

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An environment as the inventory describes it, checked before anything is touched."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trivet.errors import InputError
+from trivet.model.size import size_named
+
+SERVICE_GROUP = "trivet_nodes"
+WEB_GROUP = "trivet_web"
+ALLOWED_NODE_COUNTS = (1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine of an environment.
+
+    :param node_id: 1-based number; the gateway address of the same number is at home on it.
+    :param address: its own private IPv4 address.
+    :param variables: the host's inventory variables.
+    """
+
+    name: str
+    node_id: int
+    address: str
+    variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def ssh_host(self) -> str:
+        """Where SSH reaches it."""
+        return str(self.variables.get("ansible_host", self.address))
+
+    @property
+    def login(self) -> str:
+        """User and host of its SSH."""
+        return f"{self.variables.get('ansible_user', 'root')}@{self.ssh_host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A checked environment: one or three service nodes behind as many gateway addresses.
+
+    :param inventory: the inventory folder or file it was read from.
+    """
+
+    name: str
+    inventory: Path
+    nodes: tuple[Node, ...]
+    gateways: tuple[str, ...]
+    size: str
+    domain: str
+    variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def provider(self) -> str:
+        """The provider that resizes its machines."""
+        return str(self.variables.get("trivet_provider", "none"))
+
+    def node(self, name: str) -> Node:
+        """The node of a name.
+
+        :raises InputError: when there is none.
+        """
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise InputError(f"{self.name} has no node {name!r}; its nodes are {', '.join(n.name for n in self.nodes)}")
+
+    @classmethod
+    def from_inventory(cls, listing: Mapping[str, Any], inventory: Path) -> Environment:
+        """Build and check an environment from the output of ``ansible-inventory --list``.
+
+        :raises InputError: for a node count other than 1 or 3, a repeated address, a missing or malformed value.
+        """
+        host_variables: Mapping[str, Any] = listing.get("_meta", {}).get("hostvars", {})
+        names = _hosts_of(listing, SERVICE_GROUP)
+        where = str(inventory)
+        if len(names) not in ALLOWED_NODE_COUNTS:
+            raise InputError(
+                f"{where}: group {SERVICE_GROUP} has {len(names)} nodes; an environment has 1 or 3, "
+                "since two cannot form a quorum and four survive no more than three"
+            )
+        nodes = tuple(sorted((_node(name, host_variables[name], where) for name in names), key=lambda n: n.node_id))
+        _check_nodes(nodes, where)
+        variables = host_variables[nodes[0].name]
+        gateways = _gateways(variables, nodes, where)
+        size = str(_required(variables, "trivet_size", where))
+        size_named(size)
+        return cls(
+            name=str(_required(variables, "trivet_environment", where)),
+            inventory=inventory,
+            nodes=nodes,
+            gateways=gateways,
+            size=size,
+            domain=str(_required(variables, "trivet_domain", where)),
+            variables=variables,
+        )
+
+
+def _hosts_of(listing: Mapping[str, Any], group: str) -> list[str]:
+    section = listing.get(group, {})
+    hosts = list(section.get("hosts", []))
+    for child in section.get("children", []):
+        hosts.extend(_hosts_of(listing, child))
+    return hosts
+
+
+def _required(variables: Mapping[str, Any], key: str, where: str) -> Any:
+    if variables.get(key) in (None, ""):
+        raise InputError(f"{where}: {key} is not set")
+    return variables[key]
+
+
+def _address(text: Any, key: str, where: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(str(text)))
+    except ValueError as error:
+        raise InputError(f"{where}: {key} is {text!r}, which is not an IPv4 address") from error
+
+
+def _node(name: str, variables: Mapping[str, Any], where: str) -> Node:
+    raw = variables.get("trivet_address") or variables.get("ansible_host")
+    if raw in (None, ""):
+        raise InputError(f"{where}: host {name} has neither ansible_host nor trivet_address")
+    node_id = variables.get("trivet_node_id")
+    if not isinstance(node_id, int) or node_id < 1:
+        raise InputError(f"{where}: trivet_node_id of {name} is {node_id!r}; it takes 1, 2 or 3")
+    if isinstance(raw, str) and "{{" in raw:
+        raw = variables.get("ansible_host")
+    return Node(name, node_id, _address(raw, f"the address of {name}", where), variables)
+
+
+def _check_nodes(nodes: tuple[Node, ...], where: str) -> None:
+    seen: dict[str, str] = {}
+    for node in nodes:
+        if node.address in seen:
+            raise InputError(f"{where}: {seen[node.address]} and {node.name} have the same address {node.address}")
+        seen[node.address] = node.name
+    if [node.node_id for node in nodes] != list(range(1, len(nodes) + 1)):
+        ids = ", ".join(f"{node.name}={node.node_id}" for node in nodes)
+        raise InputError(f"{where}: trivet_node_id must number the nodes from 1 on, each once; it is {ids}")
+
+
+def _gateways(variables: Mapping[str, Any], nodes: tuple[Node, ...], where: str) -> tuple[str, ...]:
+    raw = _required(variables, "trivet_gateway_addresses", where)
+    if not isinstance(raw, list) or len(raw) != len(nodes):
+        raise InputError(f"{where}: trivet_gateway_addresses needs one address for each of the {len(nodes)} nodes")
+    gateways = tuple(_address(item, "trivet_gateway_addresses", where) for item in raw)
+    if len(set(gateways)) != len(gateways):
+        raise InputError(f"{where}: trivet_gateway_addresses names an address twice")
+    for node in nodes:
+        if node.address in gateways:
+            raise InputError(f"{where}: {node.address} is both a gateway address and the address of {node.name}")
+    return gateways

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's machines: system containers of Incus on this machine."""
+
+from __future__ import annotations
+
+from trivet.errors import InputError
+from trivet.lab import Lab, LabState, instances
+from trivet.model.environment import Environment, Node
+from trivet.model.size import Size
+
+
+class IncusProvider:
+    """Resizes nodes of a lab by their limits.
+
+    :raises InputError: when the environment is no lab of this machine.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        name = environment.variables.get("trivet_lab")
+        if not name:
+            raise InputError(
+                f"{environment.inventory}: provider incus needs trivet_lab, the name of a lab on this machine"
+            )
+        self._state = LabState.load(str(name))
+
+    def check(self, node: Node) -> None:
+        """Refuse a node that is no instance of the lab."""
+        instance = instances.listed().get(node.name)
+        if instance is None or instance.lab != self._state.name:
+            raise InputError(
+                f"{node.name} is not an instance of lab {self._state.name}", f"trivet lab up {self._state.name}"
+            )
+
+    def target(self, size: str) -> Size:
+        """The table's size, scaled as the lab is."""
+        return Lab.node_size(self._state, size)
+
+    def stop(self, node: Node) -> None:
+        """Shut the container down by its init."""
+        instances.stop(node.name)
+
+    def resize(self, node: Node, size: str) -> None:
+        """Set the limits of the container."""
+        instances.resize(node.name, self.target(size))
+
+    def start(self, node: Node) -> None:
+        """Start the container; its addresses and keys stay."""
+        instances.start(node.name)
+
+    def record(self, size: str) -> None:
+        """Write the size into the lab's state, from which its inventory comes."""
+        self._state.size = size
+        self._state.save()

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gathers the facts of all nodes at once and has them judged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from trivet.health.expectation import Expectation, NodeExpectation
+from trivet.health.facts import NodeFacts, Unreachable, facts_from_dict
+from trivet.health.verdict import Verdict, assess
+from trivet.model.environment import Environment
+from trivet.remote.ssh import Nodes, RemoteResult
+
+# The collectors bound themselves to five seconds; SSH and a busy node come on top.
+COLLECT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Facts by node name and the verdict on them, of one moment."""
+
+    facts: dict[str, NodeFacts | Unreachable]
+    verdict: Verdict
+
+
+def expectation_of(environment: Environment) -> Expectation:
+    """What the environment should look like."""
+    return Expectation(
+        environment=environment.name,
+        nodes=tuple(NodeExpectation(node.name, node.address) for node in environment.nodes),
+        gateways=environment.gateways,
+        search_engine=str(environment.variables.get("elasticsearch_engine", "opensearch")),
+    )
+
+
+def observe(nodes: Nodes) -> Observation:
+    """Ask every node's agent for its facts and judge them. A silent node is part of the verdict, never an error."""
+    environment = nodes.environment
+    results = nodes.run_on(environment.nodes, ["trivet-agent", "collect"], timeout=COLLECT_SECONDS)
+    facts = {result.node: _facts(result) for result in results}
+    return Observation(facts, assess(expectation_of(environment), facts))
+
+
+def _facts(result: RemoteResult) -> NodeFacts | Unreachable:
+    if not result.reached:
+        return Unreachable(f"SSH: {result.error or 'no answer'}")
+    try:
+        return facts_from_dict(json.loads(result.output))
+    except (ValueError, TypeError, KeyError):
+        words = result.error.splitlines()[-1] if result.error else f"exit code {result.code}"
+        return Unreachable(f"the agent did not answer: {words}")

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenSSH connections to the nodes of an environment, each kept open for the life of the object."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from trivet.errors import RemoteError
+from trivet.model.environment import Environment, Node
+
+CONNECT_SECONDS = 5
+UNREACHABLE_EXIT_CODE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteResult:
+    """What a command on a node answered. ``code`` 255 means that the node was not reached."""
+
+    node: str
+    code: int
+    output: str
+    error: str
+
+    @property
+    def reached(self) -> bool:
+        """Whether the command ran at all."""
+        return self.code != UNREACHABLE_EXIT_CODE
+
+
+class Nodes:
+    """A context that holds one multiplexed SSH connection per node and closes them at its end."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        # Short on purpose: a control path has at most about 100 characters.
+        self._folder = tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
+        self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.nodes) * 2))
+
+    def __enter__(self) -> Nodes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for socket in Path(self._folder.name).iterdir():
+            subprocess.run(
+                ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "none"],
+                capture_output=True,
+                timeout=10,
+                check=False,
+            )
+        self._folder.cleanup()
+
+    def run(self, node: Node, command: Sequence[str], timeout: float = 30.0) -> RemoteResult:
+        """Run a command on one node; never raises for its exit code.
+
+        :param timeout: seconds; when it runs out, the node counts as not reached.
+        """
+        words = [*self._connection(node), shlex.join(command)]
+        try:
+            completed = subprocess.run(
+                words, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+            )
+        except subprocess.TimeoutExpired:
+            return RemoteResult(node.name, UNREACHABLE_EXIT_CODE, "", f"no answer within {timeout:.0f} s")
+        return RemoteResult(node.name, completed.returncode, completed.stdout, completed.stderr.strip())
+
+    def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
+        """Run the same command on several nodes at once."""
+        return list(self._pool.map(lambda node: self.run(node, command, timeout), list(nodes)))
+
+    def agent(self, node: Node, *arguments: str, timeout: float = 30.0) -> dict[str, Any]:
+        """The JSON answer of ``trivet-agent`` on a node.
+
+        :raises RemoteError: when the node is not reached or the agent says that it failed.
+        """
+        return self._answer(self.run(node, ["trivet-agent", *arguments], timeout), arguments)
+
+    def agents(self, nodes: Iterable[Node], *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
+        """The JSON answers of ``trivet-agent`` on several nodes at once, by node name.
+
+        :raises RemoteError: when one of them fails.
+        """
+        results = self.run_on(nodes, ["trivet-agent", *arguments], timeout)
+        return {result.node: self._answer(result, arguments) for result in results}
+
+    @staticmethod
+    def _answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:
+        if not result.reached:
+            raise RemoteError(f"{result.node} was not reached: {result.error}")
+        try:
+            answer: dict[str, Any] = json.loads(result.output)
+        except ValueError:
+            answer = {}
+        if result.code != 0:
+            words = answer.get("error") or result.error or result.output.strip()
+            raise RemoteError(f"{result.node}: trivet-agent {' '.join(arguments)}: {words}")
+        return answer
+
+    def _connection(self, node: Node) -> list[str]:
+        multiplexed = [
+            "-o",
+            "ControlMaster=auto",
+            "-o",
+            "ControlPersist=300",
+            "-o",
+            f"ControlPath={self._folder.name}/{node.node_id}",
+        ]
+        return [*ssh_command(node), *multiplexed, node.login]
+
+
+def ssh_command(node: Node) -> list[str]:
+    """The OpenSSH command for a node, without its login: options that the inventory asks for, and bounded waiting."""
+    variables = node.variables
+    command = [
+        "ssh", "-T",
+        "-o", "BatchMode=yes",
+        "-o", f"ConnectTimeout={CONNECT_SECONDS}",
+        "-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3",
+        "-o", "LogLevel=ERROR",
+    ]  # fmt: skip
+    if variables.get("ansible_ssh_private_key_file"):
+        command += ["-i", str(variables["ansible_ssh_private_key_file"])]
+    if variables.get("ansible_port"):
+        command += ["-p", str(variables["ansible_port"])]
+    return command + shlex.split(str(variables.get("ansible_ssh_common_args", "")))

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loop of a rotation: plan, lease, preflight, one node after the other, final verdict.
+
+Never two nodes at a time, never the next node without a fresh verdict, and every step is in the journal before it begins.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trivet.ansible.secrets import check_secrets
+from trivet.errors import InputError, RotationHalted, TrivetError
+from trivet.health.facts import Unreachable
+from trivet.health.holders import gateway_holders, redis_primary, writer
+from trivet.health.verdict import Verdict
+from trivet.model import Environment
+from trivet.model.size import SMALLEST_NODE_MIB, size_named
+from trivet.providers import Provider, provider_for
+from trivet.remote import Nodes, Observation, observe
+from trivet.rotation.journal import Journal, StepTime
+from trivet.rotation.lease import Lease
+from trivet.rotation.plan import Plan, Roles, Step, ordered
+from trivet.rotation.steps import REDIS_INSTANCES, NodeSteps, blocking
+
+# From this step on a failure leaves the node drained; before it, the drain is undone.
+FIRST_TOUCHING_STEP = Step.STOP
+
+Event = Mapping[str, Any]
+Listener = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class RotationReport:
+    """What a rotation did. Seconds are wall clock."""
+
+    plan: Plan
+    journal: Path
+    seconds: float = 0.0
+    times: list[StepTime] = field(default_factory=list)
+
+
+class Rotation:
+    """Makes the nodes of an environment larger (or smaller), one after the other.
+
+    :param size: a size of the table.
+    :param listener: takes events: ``plan``, ``step begins``, ``step ends``, ``progress``.
+    """
+
+    def __init__(self, environment: Environment, size: str, listener: Listener = lambda event: None) -> None:
+        self._environment = environment
+        self._size = size
+        self._listener = listener
+        self._owner = f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+
+    def plan(self) -> Plan:
+        """Look at the environment and say what would be done. Touches nothing.
+
+        :raises TrivetError: when it is refused: unknown size, size too small, environment not healthy, a node not reachable.
+        """
+        self._check_input()
+        with Nodes(self._environment) as nodes:
+            return self._planned(nodes)
+
+    def apply(self) -> RotationReport:
+        """Do it.
+
+        :raises TrivetError: when it is refused or halted; the journal says where.
+        """
+        self._check_input()
+        provider = provider_for(self._environment)
+        for node in self._environment.nodes:
+            provider.check(node)
+        with Nodes(self._environment) as nodes:
+            plan = self._planned(nodes)
+            with Lease(nodes, self._owner, f"upscale to size {self._size}") as lease:
+                return self._run(nodes, provider, plan, lease)
+
+    def _check_input(self) -> None:
+        target = size_named(self._size)
+        if len(self._environment.nodes) < 3:
+            raise InputError(
+                f"{self._environment.name} has one node; a rotation needs three, since two must go on serving",
+                "trivet converge applies a new size to a single node, with downtime",
+            )
+        check_secrets(self._environment)
+        memory = provider_for(self._environment).target(self._size).memory_mib
+        if memory < SMALLEST_NODE_MIB:
+            raise InputError(
+                f"size {target.name} gives a node {memory} MiB; every service together needs at least {SMALLEST_NODE_MIB} MiB"
+            )
+
+    def _planned(self, nodes: Nodes) -> Plan:
+        observation = observe(nodes)
+        reasons = blocking(observation.verdict, drained=None)
+        if reasons:
+            raise InputError(
+                f"{self._environment.name} is not healthy, so no node may be taken out: {'; '.join(reasons[:4])}",
+                f"trivet status {self._environment.inventory}",
+            )
+        self._check_data_fits(observation)
+        return Plan(self._environment.name, self._environment.size, self._size, ordered(self._roles(observation)))
+
+    def _check_data_fits(self, observation: Observation) -> None:
+        memory = provider_for(self._environment).target(self._size).memory_mib
+        for name, facts in observation.facts.items():
+            session = None if isinstance(facts, Unreachable) else facts.redis.instances.get("session")
+            used = session.used_memory // 2**20 if session else 0
+            # Sessions are never evicted: what is there must fit into what the role gives the instance.
+            if used > memory // 24:
+                raise InputError(
+                    f"size {self._size} gives the sessions {memory // 24} MiB of memory, but {name} holds {used} MiB of them"
+                )
+
+    def _roles(self, observation: Observation) -> dict[str, Roles]:
+        holders = gateway_holders(observation.facts)
+        present_writer = writer(observation.facts)
+        primaries = {instance: redis_primary(observation.facts, instance) for instance in REDIS_INSTANCES}
+        return {
+            node.name: Roles(
+                writer=present_writer == node.name,
+                redis_primaries=tuple(instance for instance, name in primaries.items() if name == node.name),
+                gateways=tuple(address for address, names in holders.items() if node.name in names),
+                home=self._environment.gateways[node.node_id - 1],
+            )
+            for node in self._environment.nodes
+        }
+
+    def _run(self, nodes: Nodes, provider: Provider, plan: Plan, lease: Lease) -> RotationReport:
+        journal = Journal.begin(self._environment.name, self._owner.replace("/", "-"), plan)
+        report = RotationReport(plan, journal.path)
+        self._listener({"event": "plan", **plan.to_dict(), "journal": str(journal.path)})
+        started = time.monotonic()
+        remaining = [planned.name for planned in plan.nodes]
+        while remaining:
+            # Roles move with each node: the order of those that are left is decided anew.
+            observation = observe(nodes)
+            self._halt_unless_healthy(observation.verdict)
+            roles = self._roles(observation)
+            name = ordered({node: roles[node] for node in roles if node in remaining})[0].name
+            self._rotate_node(nodes, provider, name, journal, report, lease)
+            remaining.remove(name)
+        provider.record(self._size)
+        report.seconds = time.monotonic() - started
+        journal.write("done", seconds=round(report.seconds, 1))
+        return report
+
+    def _halt_unless_healthy(self, verdict: Verdict) -> None:
+        reasons = blocking(verdict, drained=None)
+        if reasons:
+            raise RotationHalted(
+                f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:4])}",
+                f"trivet status {self._environment.inventory}",
+            )
+
+    def _rotate_node(
+        self, nodes: Nodes, provider: Provider, name: str, journal: Journal, report: RotationReport, lease: Lease
+    ) -> None:
+        node = self._environment.node(name)
+
+        def tell(text: str) -> None:
+            self._listener({"event": "progress", "node": name, "text": text})
+
+        steps = NodeSteps(self._environment, nodes, provider, node, self._size, self._owner, tell)
+        touched = False
+        for step in report.plan.steps:
+            lease.check()
+            touched = touched or step == FIRST_TOUCHING_STEP
+            journal.write("begin", node=name, step=step.value)
+            self._listener({"event": "step begins", "node": name, "step": step.value})
+            began = time.monotonic()
+            try:
+                steps.apply(step)
+            except BaseException as error:
+                journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
+                self._leave(steps, name, touched, journal)
+                if isinstance(error, TrivetError):
+                    raise _halted(error, name, step, touched, journal) from error
+                raise
+            seconds = round(time.monotonic() - began, 2)
+            report.times.append(StepTime(name, step.value, seconds))
+            journal.write("end", node=name, step=step.value, seconds=seconds)
+            self._listener({"event": "step ends", "node": name, "step": step.value, "seconds": seconds})
+
+    def _leave(self, steps: NodeSteps, name: str, touched: bool, journal: Journal) -> None:
+        """Before the node was touched, undo its drain; after, it stays drained and the journal says so."""
+        if touched:
+            journal.write("left drained", node=name)
+            return
+        steps.undo_drain()
+        journal.write("drain undone", node=name)
+
+
+def _halted(error: TrivetError, node: str, step: Step, touched: bool, journal: Journal) -> RotationHalted:
+    state = "the node stays drained" if touched else "the drain was undone, nothing was changed"
+    return RotationHalted(
+        f"{node}: {step.value}: {error.message} ({state}; journal: {journal.path})", error.next_command
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moves a gateway address from one node to another without cutting a connection off.
+
+The steps and their reasons are in :mod:`trivet.agent.gateway`, which does the node's part of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from trivet.errors import RemoteError, RotationHalted
+from trivet.model import Node
+from trivet.remote import Nodes
+
+CONNECTIONS_SECONDS = 50
+# The repeated gratuitous ARP of the new holder is out by then (garp_master_delay of role gateway).
+ANNOUNCED_SECONDS = 2.0
+
+
+class GatewayMove:
+    """Moves gateway addresses of an environment.
+
+    :param owner: recorded with every rule and release.
+    """
+
+    def __init__(self, nodes: Nodes, owner: str, tell: Callable[[str], None]) -> None:
+        self._nodes = nodes
+        self._owner = owner
+        self._tell = tell
+
+    def next_holder(self, node: Node) -> Node:
+        """The node that takes the addresses of ``node``: the next one in ring order."""
+        ring = self._nodes.environment.nodes
+        return ring[node.node_id % len(ring)]
+
+    def holder(self, address: str) -> Node:
+        """The node that holds an address now.
+
+        :raises RotationHalted: when none or more than one does.
+        """
+        held = self._nodes.agents(self._nodes.environment.nodes, "gateway", "held")
+        holders = [node for node in self._nodes.environment.nodes if address in held[node.name]["held"]]
+        if len(holders) != 1:
+            names = ", ".join(node.name for node in holders) or "no node"
+            raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
+        return holders[0]
+
+    def move(self, address: str, old: Node, new: Node) -> None:
+        """Move an address; on a failure before the address moved, new connections stay with the old holder.
+
+        :raises RotationHalted: when it did not move.
+        """
+        self._tell(f"moving {address} from {old.name} to {new.name}")
+        others = [node for node in self._nodes.environment.nodes if node.name not in (old.name, new.name)]
+        agent = self._nodes.agent
+        try:
+            agent(new, "gateway", "allow", address)
+            agent(old, "gateway", "forward", address, new.address, "--owner", self._owner)
+            self._reload_proxy(old)
+            self._wait_ended(address, old)
+            for other in others:
+                agent(other, "gateway", "release", address, "--owner", self._owner)
+        except RemoteError as error:
+            self._take_back(address, old, new, others)
+            raise RotationHalted(f"gateway address {address} stays on {old.name}: {error.message}") from error
+        agent(old, "gateway", "release", address, "--owner", self._owner)
+        agent(new, "gateway", "take", address)
+        moved = time.monotonic()
+        for node in (old, *others):
+            agent(node, "gateway", "allow", address)
+        time.sleep(max(0.0, ANNOUNCED_SECONDS - (time.monotonic() - moved)))
+        agent(old, "gateway", "clear", address)
+
+    def _wait_ended(self, address: str, node: Node) -> None:
+        """Wait until no connection to the address ends on the node any more: moving it would cut them off."""
+        seconds = CONNECTIONS_SECONDS
+        answer = self._nodes.agent(
+            node, "gateway", "connections", address, "--wait", str(seconds), timeout=seconds + 15
+        )
+        if answer["connections"]:
+            raise RemoteError(
+                f"{node.name}: {answer['connections']} connections to {address} did not end within {seconds} s"
+            )
+
+    def _reload_proxy(self, node: Node) -> None:
+        result = self._nodes.run(node, ["systemctl", "reload", "haproxy"], timeout=60)
+        if result.code != 0:
+            raise RemoteError(f"{node.name}: HAProxy could not be reloaded: {result.error}")
+
+    def _take_back(self, address: str, old: Node, new: Node, others: list[Node]) -> None:
+        for node in others:
+            self._nodes.agent(node, "gateway", "allow", address)
+        self._nodes.agent(old, "gateway", "retain", address)
+        self._reload_proxy(new)
+        self._wait_ended(address, new)
+        self._nodes.agent(old, "gateway", "clear", address)

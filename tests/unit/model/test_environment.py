@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad inventories are refused with the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trivet.errors import InputError
+from trivet.model import Environment
+
+
+def listing(count: int = 3, **overrides: Any) -> dict[str, Any]:
+    hosts = {
+        f"node-{number}": {
+            "ansible_host": f"192.0.2.{10 + number}",
+            "trivet_node_id": number,
+            "trivet_environment": "production",
+            "trivet_domain": "shop.example",
+            "trivet_size": "6",
+            "trivet_gateway_addresses": [f"192.0.2.{20 + n}" for n in range(1, count + 1)],
+            **overrides,
+        }
+        for number in range(1, count + 1)
+    }
+    return {"_meta": {"hostvars": hosts}, "trivet_nodes": {"hosts": list(hosts)}}
+
+
+def environment(data: dict[str, Any]) -> Environment:
+    return Environment.from_inventory(data, Path("inventories/x/hosts.yml"))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_and_three_nodes_are_taken(count: int) -> None:
+    found = environment(listing(count))
+    assert [node.node_id for node in found.nodes] == list(range(1, count + 1))
+    assert len(found.gateways) == count
+
+
+@pytest.mark.parametrize("count", [0, 2, 4, 5])
+def test_other_counts_are_refused(count: int) -> None:
+    with pytest.raises(InputError, match="1 or 3"):
+        environment(listing(count))
+
+
+def test_two_nodes_with_one_address() -> None:
+    data = listing()
+    data["_meta"]["hostvars"]["node-2"]["ansible_host"] = "192.0.2.11"
+    with pytest.raises(InputError, match=r"node-1 and node-2 have the same address 192\.0\.2\.11"):
+        environment(data)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ({"trivet_size": "7"}, "size '7' is not in the table"),
+        ({"trivet_size": None}, "trivet_size is not set"),
+        ({"trivet_domain": ""}, "trivet_domain is not set"),
+        ({"trivet_gateway_addresses": ["192.0.2.21"]}, "one address for each of the 3 nodes"),
+        ({"trivet_gateway_addresses": ["192.0.2.21"] * 3}, "names an address twice"),
+        ({"trivet_gateway_addresses": ["192.0.2.11", "192.0.2.22", "192.0.2.23"]}, "both a gateway address and"),
+        ({"trivet_gateway_addresses": ["here", "192.0.2.22", "192.0.2.23"]}, "not an IPv4 address"),
+        ({"trivet_node_id": 1}, "each once"),
+        ({"trivet_node_id": "1"}, "it takes 1, 2 or 3"),
+    ],
+)
+def test_bad_values_are_named(override: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        environment(listing(**override))
+
+
+def test_the_error_names_the_file() -> None:
+    with pytest.raises(InputError, match="inventories/x/hosts.yml"):
+        environment(listing(trivet_domain=None))
