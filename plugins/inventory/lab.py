@@ -95,6 +95,7 @@ class InventoryModule(BaseInventoryPlugin):
             "trivet_gateway_addresses": state["gateways"],
             "trivet_provider": "incus",
             "trivet_lab": state["name"],
+            "glusterfs_brick_on_root_filesystem": True,
             # The lab cannot reach the vendor's repository: the role takes the package that `lab up` built.
             "elasticsearch_repository_local_directory": "/var/cache/trivet/search",
         }

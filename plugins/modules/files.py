@@ -330,6 +330,8 @@ def main() -> None:
             "absent": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
+        # File contents may be secrets, and a module's arguments go to the node's journal otherwise.
+        no_log=True,
     )
     tree = Tree(module)
     try:

@@ -9,8 +9,8 @@ module: galera_state
 short_description: State of a Galera member, and how its cluster may come up
 description:
   - Without O(members), reports the state of the member on this node; it reads only.
-  - With O(members), the reports of all nodes, decides how the cluster may come up, and fails with the evidence when
-    starting it could lose data. It never trusts one node alone.
+  - With O(members), the reports of all nodes, decides how the cluster may come up, and fails with the
+    evidence when starting it could lose data. It never trusts one node alone.
 version_added: 0.1.0
 author: Trivet
 options:
@@ -81,8 +81,8 @@ databases:
   returned: without members
 formation:
   description: >-
-    C(join) a running primary component, C(bootstrap) a new cluster (no node has data), or C(recover) (all members start and the
-    primary component restores itself).
+    C(join) a running primary component, C(bootstrap) a new cluster (no node has data), or C(recover)
+    (all members start and the primary component restores itself).
   type: str
   returned: with members
 """
@@ -107,7 +107,8 @@ STATUS_NAMES = (
 
 
 def service_state(module: AnsibleModule) -> str:
-    _code, out, _err = module.run_command(["systemctl", "show", "--property=ActiveState", "--value", "mariadb.service"])
+    command = ["systemctl", "show", "--property=ActiveState", "--value", "mariadb.service"]
+    _code, out, _err = module.run_command(command)
     return out.strip() or "unknown"
 
 
@@ -150,8 +151,9 @@ def file_has_content(path: str) -> bool:
 def databases(datadir: str) -> list[str]:
     if not os.path.isdir(datadir):
         return []
-    names = {entry.name for entry in os.scandir(datadir) if entry.is_dir() and not entry.name.startswith((".", "#"))}
-    return sorted(names - SYSTEM_DATABASES - {"lost+found"})
+    folders = {entry.name for entry in os.scandir(datadir) if entry.is_dir()}
+    names = folders - SYSTEM_DATABASES - {"lost+found"}
+    return sorted(name for name in names if not name.startswith((".", "#")))
 
 
 def member_report(module: AnsibleModule) -> dict[str, object]:
@@ -189,7 +191,8 @@ def evidence(members: dict[str, dict[str, object]]) -> str:
     rows = [("node", *columns)]
     rows += [(name, *(str(report[column]) or "-" for column in columns)) for name, report in members.items()]
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(widths[index]) for index, cell in enumerate(row)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def main() -> None:
@@ -208,9 +211,11 @@ def main() -> None:
     decision = formation(members)
     if decision is None:
         module.fail_json(
-            msg="No member of the Galera cluster is primary and there is data: starting a node now could lose committed orders.\n"
+            msg="No member of the Galera cluster is primary and there is data: "
+            "starting a node now could lose committed orders.\n"
             f"{evidence(members)}\n"
-            f"To elect the member with the newest data: trivet recover {module.params['environment_name']} galera"
+            "To elect the member with the newest data: "
+            f"trivet recover {module.params['environment_name']} galera"
         )
     module.exit_json(changed=False, formation=decision)
 

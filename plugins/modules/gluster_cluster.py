@@ -8,8 +8,10 @@ DOCUMENTATION = r"""
 module: gluster_cluster
 short_description: Peers, one replicated volume and its options
 description:
-  - Run on one node, it makes the other nodes peers, creates the volume with one brick on each node, sets its options and starts it.
-  - The bricks of a volume that exists are never changed. A difference fails, since moving data is not the work of a converge.
+  - Run on one node, it makes the other nodes peers, creates the volume with one brick on each node, sets its
+    options and starts it.
+  - The bricks of a volume that exists are never changed. A difference fails, since moving data is no work
+    of a converge.
   - Options that are not named keep their value.
 version_added: 0.1.0
 author: Trivet
@@ -19,7 +21,9 @@ options:
     type: str
     required: true
   nodes:
-    description: Addresses of all nodes, in the order of their bricks. With more than one, the volume is replicated on all of them.
+    description:
+      - Addresses of all nodes, in the order of their bricks.
+      - With more than one, the volume is replicated on all of them.
     type: list
     elements: str
     required: true
@@ -199,16 +203,21 @@ class Cluster:
         present = [brick.findtext("name") or "" for brick in volume.iterfind("bricks/brick")]
         if sorted(present) != sorted(wanted):
             self.module.fail_json(
-                msg=f"the volume {self.volume} has the bricks {', '.join(present)}, wanted are {', '.join(wanted)}; "
+                msg=f"the volume {self.volume} has the bricks {', '.join(present)}, "
+                f"wanted are {', '.join(wanted)}; "
                 "move them with `gluster volume replace-brick`, a converge does not"
             )
 
     def ensure_options(self, volume: ElementTree.Element | None) -> None:
         present: dict[str | None, str | None] = {}
         if volume is not None:
-            present = {entry.findtext("name"): entry.findtext("value") for entry in volume.iterfind("options/option")}
+            present = {
+                entry.findtext("name"): entry.findtext("value") for entry in volume.iterfind("options/option")
+            }
         wanted = {name: option_text(value) for name, value in self.module.params["options"].items()}
-        changes = [word for name, value in wanted.items() if present.get(name) != value for word in (name, value)]
+        changes = [
+            word for name, value in wanted.items() if present.get(name) != value for word in (name, value)
+        ]
         if changes:
             self.gluster.act("volume", "set", self.volume, *changes)
 

@@ -4,50 +4,50 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from trivet.agent import drain, galera, gateway, gluster, proxy, redis, search
-from trivet.agent.errors import AgentError
 from trivet.health.config import NODE_FILE
 
+MODULES = {
+    "serve": "serve",
+    "collect": "collect",
+    "drain": "drain",
+    "undrain": "drain",
+    "proxy": "proxy",
+    "gateway": "gateway",
+    "redis": "redis",
+    "galera": "galera",
+    "search": "search",
+    "gluster": "gluster",
+    "lease": "lease",
+}
+"""Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; each command sets ``run(args, config)``, which returns the answer."""
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The command line, of one command or (with an unknown one) of all; each sets ``run(args, config)``."""
     parser = argparse.ArgumentParser(prog="trivet-agent", description=__doc__)
     subparsers = parser.add_subparsers(required=True)
-    subparsers.add_parser("collect", help="the facts of this node").set_defaults(run=run_collect)
-    subparsers.add_parser("serve", help="answer agent checks, hold connections").set_defaults(run=run_serve)
-    for commands in (drain, proxy, gateway, redis, galera, search, gluster):
-        commands.add_commands(subparsers)
+    wanted = [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values())
+    for name in wanted:
+        importlib.import_module(f"trivet.agent.{name}").add_commands(subparsers)
     return parser
-
-
-def run_collect(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
-    """All collectors of the health package."""
-    from trivet.health.collect import collect_node
-
-    return collect_node(config)
-
-
-def run_serve(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The service."""
-    from trivet.agent import serve
-
-    return serve.run_serve(args, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command."""
-    args = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    args = build_parser(next(iter(words), None)).parse_args(words)
     try:
         config = json.loads(NODE_FILE.read_text(encoding="utf-8"))
         answer = args.run(args, config)
     except KeyboardInterrupt:
-        return 0
-    except (AgentError, gateway.GatewayError, OSError, ValueError) as problem:
+        return 130
+    except (RuntimeError, OSError, ValueError) as problem:
+        # AgentError and GatewayError are RuntimeErrors; the other two tell of this node's files and configuration.
         print(json.dumps({"error": str(problem)}))
         return 1
     print(json.dumps(answer))

@@ -31,15 +31,16 @@ A node that is about to be stopped hands over all that ``gateway held`` lists. A
 steps, with OLD the present holder and NEW its home node.
 
 Way back before step 6: ``gateway allow`` on OTHERS; on OLD ``gateway retain ADDRESS`` (new connections stay, forwarded
-ones go on); on NEW ``systemctl reload haproxy`` and ``gateway connections ADDRESS --wait 45``; on OLD ``gateway clear``.
+ones go on); on NEW ``systemctl reload haproxy`` and ``gateway connections ADDRESS --wait 45``; on OLD
+``gateway clear ADDRESS``.
 
 Every forward and every release has an owner and an expiry in ``/run/trivet/gateway/handover.json``. ``gateway expire``
 (a timer of role gateway) undoes what is overdue: releases are lifted, forwards are first retained, then cleared.
 
 How forwarding works. A raw prerouting chain on OLD remembers source address and port of every SYN to ADDRESS in a
-dynamic set, and marks (without tracking) each packet of a flow in that set. A routing rule for mark and ADDRESS, placed
-before the rule of the ``local`` table, sends those packets to NEW, which answers the client directly. Connection-tracking
-marks would not do: OLD sees half of each flow.
+dynamic set, and marks (without tracking) each packet of a flow in that set. A routing rule for mark and ADDRESS,
+placed before the rule of the ``local`` table, sends those packets to NEW, which answers the client directly.
+Connection-tracking marks would not do: OLD sees half of each flow.
 """
 
 from __future__ import annotations
@@ -49,13 +50,17 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trivet.agent.errors import AgentError
+
 DIRECTORY = Path("/run/trivet/gateway")
+SYSCTLS = Path("/proc/sys/net/ipv4")
 MARK = 0x7E1
 """Packet mark of a forwarded flow. One is enough: the routing rule looks at the address as well."""
 TABLE_BASE = 2017
@@ -80,7 +85,7 @@ Config = Mapping[str, Any]
 Record = dict[str, Any]
 
 
-class GatewayError(RuntimeError):
+class GatewayError(AgentError):
     """A step could not be done; the message is meant for an operator."""
 
 
@@ -120,6 +125,8 @@ def run_forward(args: argparse.Namespace, config: Config) -> Record:
     number = address_number(config, args.address)
     if args.next_address not in other_node_addresses(config):
         raise GatewayError(f"{args.next_address} is not the address of another node")
+    check_kernel()
+    check_listens(args.next_address)
     with locked_state() as state:
         present = state["forwards"].get(args.address)
         if present and present["next"] != args.next_address:
@@ -234,6 +241,28 @@ def address_number(config: Config, address: str) -> int:
 def other_node_addresses(config: Config) -> list[str]:
     """Addresses of the nodes that are not this one."""
     return [node["address"] for node in config["nodes"] if node["address"] != config["address"]]
+
+
+def check_kernel() -> None:
+    """See that this node forwards packets at all; role gateway sets this up.
+
+    :raises GatewayError: when a kernel setting is not as it must be.
+    """
+    # With early demux, a SYN whose client port left a TIME_WAIT socket here would be dropped instead of forwarded.
+    for name, needed in (("ip_forward", "1"), ("tcp_early_demux", "0")):
+        if (SYSCTLS / name).read_text(encoding="ascii").strip() != needed:
+            raise GatewayError(f"net.ipv4.{name} must be {needed}: apply role gateway to this node first")
+
+
+def check_listens(node_address: str) -> None:
+    """See that the next holder serves, so that connections are not forwarded into the void.
+
+    :raises GatewayError: when its HAProxy accepts no connection.
+    """
+    try:
+        socket.create_connection((node_address, SERVICE_PORTS[0]), timeout=3).close()
+    except OSError as error:
+        raise GatewayError(f"{node_address}:{SERVICE_PORTS[0]} accepts no connection: {error}") from error
 
 
 def held_addresses(config: Config) -> list[str]:
@@ -353,7 +382,7 @@ def locked_state() -> Iterator[dict[str, dict[str, Record]]]:
     So whatever was begun is on record, with its expiry, and can be cleared.
     """
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    with open(DIRECTORY / "handover.lock", "w", encoding="ascii") as lock:
+    with (DIRECTORY / "handover.lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = read_state()
         try:
@@ -379,7 +408,7 @@ def write_state(state: Mapping[str, Any]) -> None:
         return
     staged = path.with_suffix(".new")
     staged.write_text(json.dumps(state, indent=1), encoding="utf-8")
-    os.replace(staged, path)
+    staged.replace(path)
 
 
 def write_release(number: int, released: bool) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import re
@@ -85,26 +84,9 @@ class Runtime:
             raise AgentError(f"HAProxy does not answer on {self.path}: {problem}") from problem
         return answer.decode(errors="replace")
 
-    async def ask_async(self, command: str) -> str:
-        """Put one question without blocking the event loop."""
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(str(self.path))
-                try:
-                    writer.write(f"{command}\n".encode())
-                    return (await reader.read()).decode(errors="replace")
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError) as problem:
-            raise AgentError(f"HAProxy does not answer on {self.path}: {problem}") from problem
-
     def tell(self, command: str) -> None:
         """Give one order; HAProxy answers an order that it carried out with silence."""
         refused(command, self.ask(command))
-
-    async def tell_async(self, command: str) -> None:
-        """Give one order without blocking the event loop."""
-        refused(command, await self.ask_async(command))
 
 
 def refused(command: str, answer: str) -> None:

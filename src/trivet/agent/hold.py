@@ -14,20 +14,23 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import (
+    ANSWER_SECONDS,
     HANDOVER_BACKEND,
     STICKY_BACKEND,
-    Runtime,
     Server,
     choose,
     entry_commands,
     parse_entry,
     parse_stat,
     real_servers,
+    refused,
     stat_command,
 )
+from trivet.health.config import HAPROXY_SOCKET
 
 HOLD_SECONDS = 20.0
 """The longest that a connection is held."""
@@ -45,6 +48,34 @@ AskPeers = Callable[[], Awaitable[list[str | None]]]
 """Asks the other nodes whom they write to: a name, "" for nobody yet, None for no answer."""
 
 log = logging.getLogger(__name__)
+
+
+class AsyncRuntime:
+    """HAProxy's stats socket, as ``haproxy.Runtime``, without blocking the event loop.
+
+    Raises (every method):
+        AgentError: HAProxy does not run, did not answer in time, or refused the command.
+    """
+
+    def __init__(self, path: Path = HAPROXY_SOCKET) -> None:
+        self.path = path
+
+    async def ask(self, command: str) -> str:
+        """Put one question."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(str(self.path))
+                try:
+                    writer.write(f"{command}\n".encode())
+                    return (await reader.read()).decode(errors="replace")
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError) as problem:
+            raise AgentError(f"HAProxy does not answer on {self.path}: {problem}") from problem
+
+    async def tell(self, command: str) -> None:
+        """Give one order."""
+        refused(command, await self.ask(command))
 
 
 def elect(servers: Sequence[Server], answers: Sequence[str | None], waited: float) -> Server | None:
@@ -67,7 +98,7 @@ def elect(servers: Sequence[Server], answers: Sequence[str | None], waited: floa
 class HoldPort:
     """One hold port: the backend that it stands for, and the connections that it has."""
 
-    def __init__(self, backend: str, port: int, runtime: Runtime, ask_peers: AskPeers) -> None:
+    def __init__(self, backend: str, port: int, runtime: AsyncRuntime, ask_peers: AskPeers) -> None:
         self.backend = backend
         self.port = port
         self._runtime = runtime
@@ -156,19 +187,19 @@ class HoldPort:
 
     async def _look(self, waited: float) -> Server | None:
         """The server that HAProxy would use now; None while the backend is held or has none."""
-        switches = parse_stat(await self._runtime.ask_async(stat_command(HANDOVER_BACKEND)))
+        switches = parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND)))
         if any(item.name == self.backend and not item.up for item in switches):
             return None
-        servers = real_servers(parse_stat(await self._runtime.ask_async(stat_command(self.backend))), self.backend)
+        servers = real_servers(parse_stat(await self._runtime.ask(stat_command(self.backend))), self.backend)
         if self.backend != STICKY_BACKEND:
             return choose(servers)
-        entry = parse_entry(await self._runtime.ask_async(f"show table {STICKY_BACKEND}"), servers)
+        entry = parse_entry(await self._runtime.ask(f"show table {STICKY_BACKEND}"), servers)
         if entry is not None:
             return choose(servers, entry)
         elected = elect(servers, await self._ask_peers(), waited)
         if elected:
             for command in entry_commands(elected):
-                await self._runtime.tell_async(command)
+                await self._runtime.tell(command)
         return elected
 
     def _watch(self) -> None:
@@ -180,7 +211,7 @@ class HoldPort:
         while self._spliced:
             await asyncio.sleep(WATCH_SECONDS)
             with contextlib.suppress(AgentError):
-                servers = parse_stat(await self._runtime.ask_async(stat_command(self.backend)))
+                servers = parse_stat(await self._runtime.ask(stat_command(self.backend)))
                 lost = {item.name for item in servers if item.state in ("DOWN", "MAINT")}
                 for task, name in self._spliced.items():
                     if name in lost:

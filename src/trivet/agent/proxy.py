@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +35,11 @@ from trivet.agent.haproxy import (
 )
 
 CHECK_PORT = 9700
+CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
 STATE_FILE = Path("/run/haproxy/server-state")
 """Read by HAProxy when it reloads (``server-state-file``)."""
+UNSAVED = {"srv_check_port": "0", "srv_check_addr": "-", "srv_agent_addr": "-", "srv_agent_port": "0"}
+"""Fields of a saved state that say nothing, as if they had not been changed at run time."""
 SETTLE_SECONDS = 5.0
 """How long a release waits until exactly one server is known as the primary."""
 POLL_SECONDS = 0.025
@@ -48,6 +50,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     commands = subparsers.add_parser("proxy", help="this node's HAProxy").add_subparsers(required=True)
     hold = commands.add_parser("hold", help="new connections wait; those in flight go on")
     hold.add_argument("backend", choices=tuple(HOLD_PORTS))
+    hold.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="wait until nothing is in flight, at most so long"
+    )
     hold.set_defaults(run=run_hold)
     release = commands.add_parser("release", help="let the held connections go")
     release.add_argument("backend", choices=tuple(HOLD_PORTS))
@@ -67,8 +72,20 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run_hold(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
     """Hold a backend. Idempotent; the agent ends a hold that nobody released."""
-    Runtime().tell(f"set server {HANDOVER_BACKEND}/{args.backend} state maint")
-    return {"backend": args.backend, "held": True}
+    runtime = Runtime()
+    runtime.tell(f"set server {HANDOVER_BACKEND}/{args.backend} state maint")
+    end = time.monotonic() + args.wait
+    while (left := in_flight(runtime, args.backend)) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+    return {"backend": args.backend, "held": True, "in_flight": left}
+
+
+def in_flight(runtime: Runtime, backend: str) -> int:
+    """Connections of a backend that have a server, by HAProxy itself or by the hold port."""
+    servers = real_servers(parse_stat(runtime.ask(stat_command(backend))), backend)
+    held = ask_agent("held") or {}
+    spliced: dict[str, int] = held.get(backend, {}).get("spliced", {})
+    return sum(item.sessions for item in servers) + sum(spliced.values())
 
 
 def run_release(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,9 +186,7 @@ def run_states(_args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[st
             if item.backend != HANDOVER_BACKEND and item.name != HOLD_SERVER
         ],
         "held": {item.name: not item.up for item in servers if item.backend == HANDOVER_BACKEND},
-        "writer": parse_entry(
-            runtime.ask(f"show table {STICKY_BACKEND}"), real_servers(servers, STICKY_BACKEND)
-        ),
+        "writer": parse_entry(runtime.ask(f"show table {STICKY_BACKEND}"), real_servers(servers, STICKY_BACKEND)),
     }
 
 
@@ -180,10 +195,40 @@ def run_save(_args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str,
 
     Without it the new process takes every server for a good one until its first check: replicas for primaries.
     """
+    places = configured_places(CONFIGURATION.read_text(encoding="utf-8"))
     staged = STATE_FILE.with_suffix(".new")
-    staged.write_text(Runtime().ask("show servers state"), encoding="utf-8")
-    os.replace(staged, STATE_FILE)
+    staged.write_text(still_true(Runtime().ask("show servers state"), places), encoding="utf-8")
+    staged.replace(STATE_FILE)
     return {"saved": str(STATE_FILE)}
+
+
+def configured_places(configuration: str) -> dict[tuple[str, str], str]:
+    """Where each server is (``address:port``) by backend and name, in the configuration that is loaded next."""
+    places = {}
+    backend = ""
+    for words in map(str.split, configuration.splitlines()):
+        if words[:1] in (["backend"], ["listen"]):
+            backend = words[1]
+        elif words[:1] == ["server"]:
+            places[backend, words[1]] = words[2]
+    return places
+
+
+def still_true(state: str, places: Mapping[tuple[str, str], str]) -> str:
+    """The saved states of the servers that stay where they are.
+
+    HAProxy takes the ports of the old process for changes made at run time, and puts them above a changed
+    configuration; so a server that moved loses its state, and the places of checks are left to the configuration.
+    """
+    lines = state.splitlines()
+    names = next((line for line in lines if line.startswith("# be_id")), "#").split()[1:]
+    kept = lines[:2]  # The format's version, and the names.
+    for line in lines[2:]:
+        fields = dict(zip(names, line.split(), strict=False))
+        place = places.get((fields.get("be_name", ""), fields.get("srv_name", "")))
+        if place and place == f"{fields.get('srv_addr')}:{fields.get('srv_port')}":
+            kept.append(" ".join((fields | UNSAVED).values()))
+    return "\n".join(kept) + "\n"
 
 
 def ask_agent(question: str, address: str = "127.0.0.1", seconds: float = ANSWER_SECONDS) -> Any:

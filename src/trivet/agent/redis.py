@@ -87,8 +87,10 @@ class Failover:
 
     def _agreed_primary(self, other_than: str | None = None) -> str | None:
         """The address that every Sentinel that answers calls the primary, if a majority answers; else None."""
-        views = [self._ask(address, SENTINEL_PORT, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._instance)
-                 for address in self._addresses]
+        views = [
+            self._ask(address, SENTINEL_PORT, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._instance)
+            for address in self._addresses
+        ]
         primaries = [str(view[0]) for view in views if isinstance(view, list) and view]
         if len(primaries) * 2 <= len(self._addresses) or len(set(primaries)) != 1:
             return None

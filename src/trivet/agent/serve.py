@@ -15,6 +15,7 @@ from the next check within half a second.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -31,13 +32,12 @@ from trivet.agent.haproxy import (
     HANDOVER_BACKEND,
     HOLD_PORTS,
     STICKY_BACKEND,
-    Runtime,
     parse_entry,
     parse_stat,
     real_servers,
     stat_command,
 )
-from trivet.agent.hold import HOLD_SECONDS, HoldPort
+from trivet.agent.hold import HOLD_SECONDS, AsyncRuntime, HoldPort
 from trivet.agent.proxy import CHECK_PORT
 from trivet.health.config import NodeConfig
 
@@ -61,7 +61,7 @@ def answer(service: str, flags: Flags) -> str:
 class Responder:
     """The check port: one line in, one line out."""
 
-    def __init__(self, flags: Flags, runtime: Runtime, ports: Iterable[HoldPort]) -> None:
+    def __init__(self, flags: Flags, runtime: AsyncRuntime, ports: Iterable[HoldPort]) -> None:
         self._flags = flags
         self._runtime = runtime
         self._ports = list(ports)
@@ -85,8 +85,8 @@ class Responder:
 
     async def _writer(self) -> dict[str, str | None]:
         try:
-            table = await self._runtime.ask_async(f"show table {STICKY_BACKEND}")
-            stat = await self._runtime.ask_async(stat_command(STICKY_BACKEND))
+            table = await self._runtime.ask(f"show table {STICKY_BACKEND}")
+            stat = await self._runtime.ask(stat_command(STICKY_BACKEND))
             return {"writer": parse_entry(table, real_servers(parse_stat(stat), STICKY_BACKEND)) or ""}
         except AgentError:
             return {"writer": None}
@@ -110,7 +110,7 @@ async def writer_of(address: str) -> str | None:
 class Keeper:
     """Ends what somebody left behind: expired drain flags, and holds that were never released."""
 
-    def __init__(self, flags: Flags, runtime: Runtime) -> None:
+    def __init__(self, flags: Flags, runtime: AsyncRuntime) -> None:
         self._flags = flags
         self._runtime = runtime
         self._held_since: dict[str, float] = {}
@@ -125,13 +125,13 @@ class Keeper:
             await asyncio.sleep(KEEP_SECONDS)
 
     async def _end_overdue_holds(self, now: float) -> None:
-        switches = parse_stat(await self._runtime.ask_async(stat_command(HANDOVER_BACKEND)))
+        switches = parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND)))
         held = {item.name for item in switches if not item.up}
         self._held_since = {name: self._held_since.get(name, now) for name in held}
         for name, since in self._held_since.items():
             if now - since > HOLD_LIMIT_SECONDS:
                 log.warning("%s was held for more than %.0f s: released", name, HOLD_LIMIT_SECONDS)
-                await self._runtime.tell_async(f"set server {HANDOVER_BACKEND}/{name} state ready")
+                await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{name} state ready")
 
 
 def notify(message: str) -> None:
@@ -163,7 +163,7 @@ def listening(address: str) -> socket.socket:
 
 async def serve(config: NodeConfig) -> None:
     """Run until a part fails; systemd starts the agent again."""
-    flags, runtime = Flags(), Runtime()
+    flags, runtime = Flags(), AsyncRuntime()
     others = [member.address for member in config.members if member.address != config.address]
 
     async def ask_peers() -> list[str | None]:
@@ -184,8 +184,13 @@ async def serve(config: NodeConfig) -> None:
         notify("READY=1")
 
 
-def run_serve(_args: object, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Serve for ever; returns when systemd interrupts."""
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``serve`` to the agent's command line."""
+    subparsers.add_parser("serve", help="answer agent checks, hold connections").set_defaults(run=run_serve)
+
+
+def run_serve(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Serve until systemd says stop."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     asyncio.run(serve(NodeConfig.from_mapping(config)))
     return {}

@@ -6,7 +6,6 @@ The event handler only passes on what it is given; a slow one causes time-outs i
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import ansible_runner  # type: ignore[import-untyped]
 
-from trivet.ansible.settings import ansible_environment, program
+from trivet.ansible.settings import ansible_environment
 from trivet.paths import cache_directory, collection_root
 from trivet.errors import PlaybookError
 from trivet.model.environment import Environment
@@ -72,24 +71,17 @@ def run_playbook(
     for folder in ("ssh", "facts"):
         (cache_directory() / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     private = Path(tempfile.mkdtemp(prefix="run-", dir=base))
-    command = ["-i", str(environment.inventory), str(collection_root() / "playbooks" / playbook)]
-    if limit:
-        command += ["--limit", ",".join(limit)]
-    if check:
-        command += ["--check", "--diff"]
-    if variables:
-        extra = private / "variables.json"
-        extra.write_text(json.dumps(dict(variables)), encoding="utf-8")
-        command += ["-e", f"@{extra}"]
     try:
-        run = ansible_runner.run_command(
-            executable_cmd=program("ansible-playbook"),
-            cmdline_args=command,
+        run = ansible_runner.run(
             private_data_dir=str(private),
+            playbook=str(collection_root() / "playbooks" / playbook),
+            inventory=str(environment.inventory),
+            limit=",".join(limit) or None,
+            extravars=dict(variables or {}),
+            cmdline="--check --diff" if check else None,
             envvars=ansible_environment(),
             quiet=True,
             event_handler=lambda event: _record(event, result, listener),
-            runner_mode="subprocess",
             timeout=int(timeout),
         )
         _raise_failure(run, result, playbook)
@@ -138,5 +130,5 @@ def _raise_failure(run: Any, result: PlaybookResult, playbook: str) -> None:
         first = result.failures[-1]
         role = f"{first.role}: " if first.role else ""
         raise PlaybookError(f"{first.node}: {role}{first.task}: {first.state}: {first.message}")
-    output = " ".join(run.stdout.read().split())[-1500:] if run.stdout else ""
+    output = " ".join(run.stdout.read().split())[:1500] if run.stdout else ""
     raise PlaybookError(f"{playbook} ended with status {run.status} (exit code {run.rc}): {output}")

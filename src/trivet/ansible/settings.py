@@ -30,6 +30,8 @@ def ansible_environment() -> dict[str, str]:
     """Settings of every Ansible process that Trivet starts."""
     cache = cache_directory()
     return {
+        # ansible-runner looks ansible-playbook up here.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         "ANSIBLE_COLLECTIONS_PATH": collections_path(),
         "ANSIBLE_VAULT_PASSWORD_FILE": str(vault_password_file()),
         "ANSIBLE_PIPELINING": "True",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from trivet.ansible import load_environment
+from trivet.ansible import ensure_secrets, load_environment
 from trivet.cli.output import Output, output_for
 from trivet.lab import Lab, LabStatus
 
@@ -37,6 +37,7 @@ def up(
     environment = load_environment(like)
     with output.task(f"lab {name}") as progress:
         Lab(name).up(environment, scale=scale, progress=progress)
+        ensure_secrets(load_environment(name))
     _show(output, Lab(name).status(), name)
 
 

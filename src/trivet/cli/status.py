@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trivet.ansible import load_environment
 from trivet.cli.output import output_for
-from trivet.health.findings import State, worst
+from trivet.health.findings import State
 from trivet.health.facts import SERVICES
 from trivet.health.verdict import Verdict
 from trivet.model import Environment
@@ -65,11 +65,8 @@ def shown(environment: Environment, verdict: Verdict) -> Group:
     for service in SERVICES:
         cells = []
         for name in (*(node.name for node in environment.nodes), None):
-            states = [f.state for f in verdict.findings if f.service == service and f.node == name]
-            state = worst(states) if states else None
-            cells.append(
-                Text("–" if state is None else state.value, style=COLOURS.get(state, "dim") if state else "dim")
-            )
+            state = verdict.of(service, name)
+            cells.append(Text(state.value, style=COLOURS[state]))
         table.add_row(service, *cells)
     lines = []
     for finding in verdict.findings:

@@ -31,8 +31,7 @@ class Cluster:
     def unreachable(self) -> dict[str, Unreachable]:
         """The expected nodes that did not answer."""
         silent = {
-            node.name: self.facts.get(node.name, Unreachable("nobody asked it"))
-            for node in self.expectation.nodes
+            node.name: self.facts.get(node.name, Unreachable("nobody asked it")) for node in self.expectation.nodes
         }
         return {name: facts for name, facts in silent.items() if isinstance(facts, Unreachable)}
 
@@ -60,6 +59,15 @@ class Cluster:
     def logs(self, node: str, unit: str) -> str:
         """The command line that shows what a unit said last."""
         return self.on(node, f"journalctl -u {unit} -n 50 --no-pager")
+
+    def unit(self, service: str, node: str, unit: str, state: str) -> Finding | None:
+        """The finding for a unit that is not active; None for one that is."""
+        if state == "active":
+            return None
+        judged = State.UNKNOWN if state == "unknown" else State.BROKEN
+        if state in COMING_OR_GOING:
+            judged = State.BUSY
+        return Finding(service, node, judged, f"{unit} is {state}", self.logs(node, unit))
 
     def silent(self, service: str, node: str, facts: ServiceFacts, unit: str, state: str) -> Finding | None:
         """The finding for a service that did not answer; None when it did.

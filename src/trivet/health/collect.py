@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
@@ -23,6 +23,7 @@ from trivet.health.facts import (
     ServiceFacts,
     WebFacts,
 )
+from trivet.health.parallel import together
 
 TOTAL_SECONDS = 4.5
 """The longest that a collection takes."""
@@ -40,8 +41,6 @@ COLLECTORS: dict[str, tuple[Collector, type[ServiceFacts]]] = {
     "host": (host.collect, HostFacts),
 }
 
-_running: dict[str, threading.Thread] = {}
-
 
 def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     """The facts of this node as plain data, ready for JSON; read them with ``facts_from_dict``.
@@ -55,47 +54,15 @@ def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     node = config if isinstance(config, NodeConfig) else NodeConfig.from_mapping(config)
     started = time.monotonic()
     deadline = Deadline(TOTAL_SECONDS)
-    answers: dict[str, ServiceFacts] = {}
-    threads = [thread for name in COLLECTORS if (thread := _start(name, node, deadline, answers)) is not None]
-    for thread in threads:
-        thread.join(deadline.left())
-    gathered = {
-        name: asdict(answers.get(name) or facts(error=f"no answer in {TOTAL_SECONDS} s"))
-        for name, (_, facts) in COLLECTORS.items()
-    }
+    questions = {name: partial(collector, node, deadline) for name, (collector, _) in COLLECTORS.items()}
+    answers = together(questions, deadline.left())
+    gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in COLLECTORS.items()}
     seconds = round(time.monotonic() - started, 3)
     return {"node": node.name, "address": node.address, "seconds": seconds, **gathered}
 
 
-def _start(
-    name: str, node: NodeConfig, deadline: Deadline, answers: dict[str, ServiceFacts]
-) -> threading.Thread | None:
-    """Start one collector, unless its thread of an earlier collection still hangs (a mount that blocks)."""
-    collector, facts = COLLECTORS[name]
-    earlier = _running.get(name)
-    if earlier is not None and earlier.is_alive():
-        answers[name] = facts(error="the collector still hangs from an earlier collection")
-        return None
-
-    def work() -> None:
-        answers[name] = guarded(collector, facts, node, deadline)
-
-    # A daemon thread, not an executor's: the interpreter would wait for those at its end.
-    thread = threading.Thread(target=work, name=f"collect-{name}", daemon=True)
-    _running[name] = thread
-    thread.start()
-    return thread
-
-
-def guarded(
-    collector: Collector, facts: type[ServiceFacts], node: NodeConfig, deadline: Deadline
-) -> ServiceFacts:
-    """Run a collector; whatever it raises becomes the ``error`` of its facts."""
-    try:
-        return collector(node, deadline)
-    except NotRunning as problem:
-        return facts(error=str(problem), down=True)
-    except NoAnswer as problem:
-        return facts(error=str(problem))
-    except Exception as problem:  # One service's surprise must not hide the other services
-        return facts(error=f"{type(problem).__name__}: {problem}")
+def facts_of(answer: ServiceFacts | NoAnswer, kind: type[ServiceFacts]) -> ServiceFacts:
+    """A collector's facts; when it had no answer, facts that say why."""
+    if isinstance(answer, NoAnswer):
+        return kind(error=str(answer), down=isinstance(answer, NotRunning))
+    return answer

@@ -10,8 +10,9 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
+        self._units: dict[str, str] | None = None
+        self._units_lock = threading.Lock()
 
     def left(self) -> float:
         """Seconds until the end, never below zero."""
@@ -48,6 +51,17 @@ class Deadline:
         if seconds <= 0.01:
             raise NoAnswer("no time left to ask")
         return seconds
+
+    def units(self) -> dict[str, str]:
+        """The states of all units that systemd has loaded, by name, asked once in a collection.
+
+        Raises:
+            NoAnswer: systemd did not say.
+        """
+        with self._units_lock:
+            if self._units is None:
+                self._units = _loaded_units(self)
+            return self._units
 
 
 @dataclass(frozen=True)
@@ -96,20 +110,25 @@ def run(arguments: Sequence[str], deadline: Deadline) -> Output:
     return Output(process.returncode, stdout, stderr)
 
 
-def unit_states(units: Iterable[str], deadline: Deadline) -> dict[str, str]:
-    """The state of systemd units as ``systemctl is-active`` says it, by unit name.
+def _loaded_units(deadline: Deadline) -> dict[str, str]:
+    command = ["systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--no-pager"]
+    output = run(command, deadline)
+    # Columns: unit, load state, active state, sub-state, description.
+    rows = [line.split(maxsplit=4) for line in output.stdout.splitlines()]
+    if output.code != 0 or not rows:
+        raise NoAnswer(f"systemctl: {output.complaint}")
+    return {row[0]: row[2] for row in rows if len(row) > 2}
+
+
+def unit_state(unit: str, deadline: Deadline) -> str:
+    """The state of a systemd unit: active, reloading, activating, deactivating, failed, inactive.
+
+    What is not installed is inactive, as for systemd itself.
 
     Raises:
         NoAnswer: systemd did not say.
     """
-    names = list(units)
-    if not names:
-        return {}
-    output = run(["systemctl", "is-active", *names], deadline)
-    states = output.stdout.split()
-    if len(states) != len(names):
-        raise NoAnswer(f"systemctl: {output.complaint}")
-    return dict(zip(names, states, strict=True))
+    return deadline.units().get(unit, "inactive")
 
 
 def tcp_connection(address: str, port: int, deadline: Deadline) -> socket.socket:

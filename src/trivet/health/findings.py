@@ -11,8 +11,8 @@ from dataclasses import dataclass
 class State(enum.StrEnum):
     """How it stands with a service.
 
-    ``unknown`` is worse than ``busy``: what nobody could look at may be anything. It is milder than ``broken``,
-    so that a known fault is never hidden behind a question that was not answered.
+    ``unknown`` is worse than ``busy``: what nobody could look at may be anything. It is milder than
+    ``broken``, so that no known fault hides behind a question that was not answered.
     """
 
     HEALTHY = "healthy"

@@ -5,41 +5,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trivet.health.facts import ClusterFacts, NodeFacts, ProxiesFacts, ProxyServer, Unreachable
+from trivet.health.facts import ClusterFacts, NodeFacts, ProxiesFacts, Unreachable
 
 WRITER_BACKEND = "db_writer"
 HOLD_SERVER = "hold"
+"""The server of last resort in a backend: a port that holds connections until somebody serves them."""
+HOLD_SWITCHES = "handover"
+"""A backend with one server per backend that can be held; in maintenance it holds."""
 
 
 def proxy_writer(proxies: ProxiesFacts) -> str | None:
     """The node to which one HAProxy sends the next writing connection; None when it has nobody.
 
-    HAProxy's own order: the server in the stick table unless it is down or in maintenance (a drained one still
-    gets what sticks to it), else the first usable active server, else the first usable backup.
+    HAProxy's own order: the server in the stick table unless it is down or in maintenance (a drained one
+    still gets what sticks to it), else the first usable active server, else the first usable backup.
     """
-    servers = [item for item in proxies.backend(WRITER_BACKEND) if item.server != HOLD_SERVER]
-    if any(item.server == proxies.sticky_writer and _keeps_sticking(item) for item in servers):
+    if _sticks(proxies):
         return proxies.sticky_writer
+    servers = (item for item in proxies.backend(WRITER_BACKEND) if item.server != HOLD_SERVER)
     usable = sorted((item for item in servers if item.usable), key=lambda item: item.backup)
     return usable[0].server if usable else None
 
 
-def _keeps_sticking(server: ProxyServer) -> bool:
-    return server.usable or server.status.startswith("DRAIN")
+def _sticks(proxies: ProxiesFacts) -> bool:
+    return any(
+        server.server == proxies.sticky_writer and (server.usable or server.status.startswith("DRAIN"))
+        for server in proxies.backend(WRITER_BACKEND)
+    )
 
 
-def writers(facts: ClusterFacts) -> dict[str, str | None]:
-    """The writer as each node's HAProxy has it, by the proxy's node; proxies that did not answer are left out."""
+def writers(facts: ClusterFacts) -> dict[str, str]:
+    """The writer that each HAProxy sticks to, by the proxy's node; one that has not decided yet is left out."""
     return {
-        name: proxy_writer(node.proxies)
+        name: node.proxies.sticky_writer
         for name, node in _answering(facts).items()
-        if node.proxies.error is None
+        if node.proxies.error is None and node.proxies.sticky_writer is not None and _sticks(node.proxies)
     }
 
 
 def writer(facts: ClusterFacts) -> str | None:
-    """The one writer, when all proxies that answer agree on it; else None."""
-    named = set(writers(facts).values())
+    """The one writer, when all proxies that have decided agree on it; None when they do not, or nobody can be.
+
+    While no proxy has decided, it is the one that all of them would take next.
+    """
+    proxies = [node.proxies for node in _answering(facts).values() if node.proxies.error is None]
+    named: set[str | None] = set(writers(facts).values())
+    named = named or {proxy_writer(item) for item in proxies}
     return named.pop() if len(named) == 1 else None
 
 
@@ -48,9 +59,7 @@ def redis_primaries(facts: ClusterFacts, instance: str) -> tuple[str, ...]:
     return tuple(
         name
         for name, node in _answering(facts).items()
-        if (redis := node.redis.instances.get(instance)) is not None
-        and redis.error is None
-        and redis.role == "master"
+        if (redis := node.redis.instances.get(instance)) is not None and redis.error is None and redis.role == "master"
     )
 
 

@@ -92,9 +92,7 @@ class Verdict:
             "state": str(self.state),
             "exit_code": self.exit_code,
             "services": {service: str(self.of(service)) for service in SERVICES},
-            "nodes": {
-                node: {service: str(self.of(service, node)) for service in SERVICES} for node in self.nodes
-            },
+            "nodes": {node: {service: str(self.of(service, node)) for service in SERVICES} for node in self.nodes},
             "unreachable": list(self.unreachable),
             "findings": [{**asdict(finding), "state": str(finding.state)} for finding in self.findings],
         }
@@ -122,20 +120,21 @@ def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
         facts: what is known of each node, by name. An expected node that is missing here counts as unreachable.
     """
     cluster = Cluster(expectation, facts)
-    findings = tuple(
-        finding
-        for service in SERVICES
-        for finding in (
-            *_drains(cluster, service),
-            *(_softened(cluster, item) for item in _RULES[service](cluster)),
-        )
-    )
+    findings = tuple(finding for service in SERVICES for finding in _of_service(cluster, service))
     return Verdict(
         environment=expectation.environment,
         nodes=tuple(node.name for node in expectation.nodes),
         unreachable=tuple(cluster.unreachable()),
         findings=findings,
     )
+
+
+def _of_service(cluster: Cluster, service: str) -> list[Finding]:
+    """The findings of one service: at least one for every node that answered."""
+    found = [*_drains(cluster, service), *(_softened(cluster, item) for item in _RULES[service](cluster))]
+    named = {finding.node for finding in found}
+    well = (name for name, _ in cluster.members() if name not in named)
+    return [*found, *(Finding(service, name, State.HEALTHY, "everything as it should be") for name in well)]
 
 
 def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
@@ -145,9 +144,7 @@ def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
         if drain is not None:
             reason = f"drained by {drain.owner}" + (f": {drain.reason}" if drain.reason else "")
             command = cluster.on(node, f"trivet-agent undrain {service}")
-            yield Finding(
-                service, node, State.BUSY, reason, f"if {drain.owner} is gone: {command}", by_drain=True
-            )
+            yield Finding(service, node, State.BUSY, reason, f"if {drain.owner} is gone: {command}", by_drain=True)
 
 
 def _softened(cluster: Cluster, finding: Finding) -> Finding:

@@ -40,6 +40,8 @@ class Visitor:
             raise
 
     async def _send(self, exchange: Exchange, deadline: float) -> Response:
+        if deadline <= asyncio.get_running_loop().time():
+            raise RequestFailed(FailureKind.TIMEOUT, "not even sent in time: too many others were in flight")
         connection = await self._connected(deadline)
         headers = dict(exchange.headers)
         if self.session.cookies:
@@ -78,7 +80,8 @@ class VisitorPool:
     """The customers of one gateway address and one way of connecting.
 
     They take turns, so that each connection is idle for a while between requests, as a browser's is. When
-    all are waiting for an answer somebody else comes for one request: the load never waits for the shop.
+    all are waiting for an answer somebody else comes along, and leaves when there are idle ones enough
+    again: the load never waits for the shop.
     """
 
     def __init__(self, endpoint: Endpoint, keep_alive: bool, size: int, connect_timeout: float) -> None:
@@ -108,15 +111,15 @@ class VisitorPool:
         return visitor, visitor.session.next_cart_step
 
     def give_back(self, visitor: Visitor) -> None:
-        """The visitor's request is finished; who is not a regular leaves."""
-        if visitor in self._regulars:
+        """The visitor's request is finished."""
+        if visitor in self._regulars or len(self._idle) < len(self._regulars):
             self._idle.append(visitor)
         else:
             visitor.close()
 
     def close(self) -> None:
-        """Close the regulars' connections."""
-        for visitor in self._regulars:
+        """Close all connections; those of visitors with a request in flight end with it."""
+        for visitor in {*self._regulars, *self._idle}:
             visitor.close()
 
     def _take(self) -> Visitor:

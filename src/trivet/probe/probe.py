@@ -86,6 +86,7 @@ class Probe:
         pools = self._pools(endpoints)
         self._next_pool = itertools.cycle(pools)
         self._start = asyncio.get_running_loop().time()
+        self._recorder.begin()
         self._state = "running"
         self._emit("started", time=self._recorder.started.isoformat(), products=len(found.products))
         ticker = asyncio.create_task(self._tick())
@@ -104,6 +105,7 @@ class Probe:
         finally:
             self._cancel_timer()
             ticker.cancel()
+            self._cancel_in_flight()
             for pool in pools:
                 pool.close()
         self._state = "done"
@@ -152,14 +154,8 @@ class Probe:
     async def _one(self, due: float, phase: str, operation: Operation, pool: VisitorPool) -> None:
         deadline = self._start + due + self._settings.timeout
         count = partial(self._count, url=pool.endpoint.url, phase=phase, due=due)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._slots.acquire()
-        except TimeoutError:
-            kind = RequestKind.CART_WRITE if operation is Operation.CART else RequestKind(operation)
-            detail = f"never sent: {self._settings.max_in_flight} others were waiting for answers"
-            count(kind=kind, node=None, failure=FailureKind.TIMEOUT, detail=detail)
-            return
+        # Everybody has the same patience and turns come in order, so this wait ends by the deadline too.
+        await self._slots.acquire()
 
         def note_order(number: int, key: str) -> None:
             order = AcknowledgedOrder(number, key, due, phase, pool.endpoint.url)
@@ -200,15 +196,16 @@ class Probe:
         self._cancel_timer()
         self._state = "draining"
         await self._unless_hurried(self._answers())
+        self._cancel_in_flight()
         return ended
 
     async def _answers(self) -> None:
-        try:
-            while self._in_flight:
-                await asyncio.wait(self._in_flight)
-        finally:
-            for task in self._in_flight:
-                task.cancel()
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    def _cancel_in_flight(self) -> None:
+        for task in self._in_flight:
+            task.cancel()
 
     async def _unless_hurried(self, waiting: Coroutine[None, None, None]) -> None:
         """Wait for it, or give it up when there is no time left."""

@@ -77,6 +77,10 @@ class Recorder:
         self._recent: list[float] = []
         self._recent_p99 = 0.0
 
+    def begin(self) -> None:
+        """The load starts now: second 0 of all times."""
+        self.started = datetime.now(UTC)
+
     @property
     def phase(self) -> str:
         return self.marks[-1].phase

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 
 from trivet.health.expectation import Expectation, NodeExpectation
@@ -37,16 +38,18 @@ def expectation_of(environment: Environment) -> Expectation:
 def observe(nodes: Nodes) -> Observation:
     """Ask every node's agent for its facts and judge them. A silent node is part of the verdict, never an error."""
     environment = nodes.environment
+    asked_at = time.time()
     results = nodes.run_on(environment.nodes, ["trivet-agent", "collect"], timeout=COLLECT_SECONDS)
-    facts = {result.node: _facts(result) for result in results}
+    answered_at = time.time()
+    facts = {result.node: _facts(result, asked_at, answered_at) for result in results}
     return Observation(facts, assess(expectation_of(environment), facts))
 
 
-def _facts(result: RemoteResult) -> NodeFacts | Unreachable:
+def _facts(result: RemoteResult, asked_at: float, answered_at: float) -> NodeFacts | Unreachable:
     if not result.reached:
         return Unreachable(f"SSH: {result.error or 'no answer'}")
     try:
-        return facts_from_dict(json.loads(result.output))
+        return facts_from_dict(json.loads(result.output), asked_at=asked_at, answered_at=answered_at)
     except (ValueError, TypeError, KeyError):
         words = result.error.splitlines()[-1] if result.error else f"exit code {result.code}"
         return Unreachable(f"the agent did not answer: {words}")

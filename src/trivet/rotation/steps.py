@@ -25,6 +25,7 @@ IN_FLIGHT_SECONDS = 20.0
 GATE_SECONDS = 900.0
 SOAK_SECONDS = 6.0
 POLL_SECONDS = 0.1
+MEMORY_TOLERANCE = 0.15
 REDIS_INSTANCES = ("session", "cache")
 
 Tell = Callable[[str], None]
@@ -162,6 +163,24 @@ class NodeSteps:
         self._provider.resize(self._node, self._size)
         self._tell("starting the machine")
         self._provider.start(self._node)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        """Refuse to go on with a machine that did not become what was asked for.
+
+        :raises RotationHalted: when its CPUs differ, or its memory by more than the kernel keeps for itself.
+        """
+        target = self._provider.target(self._size)
+        result = self._nodes.run(self._node, ["sh", "-c", "nproc; awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo"])
+        words = result.output.split()
+        if result.code != 0 or len(words) != 2:
+            raise RotationHalted(f"{self._node.name} does not say what it has: {result.error or result.output}")
+        cpus, memory_mib = int(words[0]), int(words[1])
+        if cpus != target.cpus or abs(memory_mib - target.memory_mib) > MEMORY_TOLERANCE * target.memory_mib:
+            raise RotationHalted(
+                f"{self._node.name} has {cpus} CPU and {memory_mib} MiB after the resize; "
+                f"size {self._size} is {target.cpus} CPU and {target.memory_mib} MiB"
+            )
 
     def start(self) -> None:
         """Configure the services for what the node now has, and start them."""

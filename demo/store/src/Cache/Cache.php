@@ -8,7 +8,7 @@ namespace Store\Cache;
 
 use Closure;
 use Redis;
-use RuntimeException;
+use RedisException;
 use Store\Redis\RedisClient;
 use Store\ServiceUnavailable;
 
@@ -57,7 +57,10 @@ final class Cache
     {
         $this->redis->run(static function (Redis $redis) use ($tag): void {
             $set = self::PREFIX . 'tag:' . $tag;
-            $redis->unlink([$set, ...$redis->sMembers($set)]);
+            $keys = $redis->sMembers($set);
+            if (!is_array($keys) || $redis->unlink([$set, ...$keys]) === false) {
+                throw new RedisException('Tag was not cleaned: ' . $redis->getLastError());
+            }
         });
     }
 
@@ -66,7 +69,7 @@ final class Cache
     {
         $this->redis->run(static function (Redis $redis): void {
             if ($redis->ping() !== true) {
-                throw new \RedisException('PING was not answered');
+                throw new RedisException('PING was not answered');
             }
         });
     }

@@ -6,8 +6,10 @@ declare(strict_types=1);
 
 namespace Store\Database;
 
+use LogicException;
 use mysqli;
 use mysqli_result;
+use mysqli_sql_exception;
 
 /**
  * One connection to MariaDB. Errors are mysqli_sql_exception; the warnings that mysqlnd adds to a lost
@@ -43,15 +45,18 @@ final class Connection
      */
     public function rows(string $sql, array $parameters = []): array
     {
-        $result = @$this->link->execute_query($sql, $parameters);
+        $result = $this->send($sql, $parameters);
+        if (!$result instanceof mysqli_result) {
+            throw new LogicException('Not a query: ' . $sql);
+        }
 
-        return $result instanceof mysqli_result ? $result->fetch_all(MYSQLI_ASSOC) : [];
+        return $result->fetch_all(MYSQLI_ASSOC);
     }
 
     /** @param list<scalar|null> $parameters */
     public function execute(string $sql, array $parameters = []): void
     {
-        @$this->link->execute_query($sql, $parameters);
+        $this->send($sql, $parameters);
     }
 
     public function lastId(): int
@@ -61,21 +66,37 @@ final class Connection
 
     public function begin(): void
     {
-        @$this->link->query('START TRANSACTION');
+        $this->send('START TRANSACTION');
     }
 
     public function commit(): void
     {
-        @$this->link->query('COMMIT');
+        $this->send('COMMIT');
     }
 
     public function rollback(): void
     {
-        @$this->link->query('ROLLBACK');
+        $this->send('ROLLBACK');
     }
 
     public function close(): void
     {
         @$this->link->close();
+    }
+
+    /**
+     * A connection that is killed while a result is on its way makes mysqli answer false, without an exception. Taken
+     * for "no rows", that would be a wrong answer.
+     *
+     * @param list<scalar|null> $parameters
+     */
+    private function send(string $sql, array $parameters = []): mysqli_result|bool
+    {
+        $result = $parameters === [] ? @$this->link->query($sql) : @$this->link->execute_query($sql, $parameters);
+        if ($result === false || $this->link->errno !== 0) {
+            throw new mysqli_sql_exception($this->link->error ?: 'No result', $this->link->errno ?: Failure::LOST);
+        }
+
+        return $result;
     }
 }

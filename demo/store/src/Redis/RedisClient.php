@@ -74,6 +74,9 @@ final class RedisClient
             0,
             $settings['read_timeout'],
         );
+        // The extension's own reconnection loses answers without a word; this class repeats whole commands instead.
+        // Set before connect(), it would prevent that, too.
+        $link->setOption(Redis::OPT_MAX_RETRIES, 0);
         if ($settings['password'] !== '' && !$link->auth($settings['password'])) {
             throw new RedisException('Authentication refused');
         }

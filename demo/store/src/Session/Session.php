@@ -63,16 +63,27 @@ final class Session
     private function data(): array
     {
         if ($this->data === null) {
-            $stored = $this->id === ''
-                ? false
-                : $this->redis->run(fn (Redis $redis) => $redis->get($this->key()));
-            $this->data = is_string($stored) ? (array) json_decode($stored, true) : [];
-            if ($stored === false) {
+            $stored = $this->id === '' ? null : $this->load();
+            $this->data = $stored === null ? [] : (array) json_decode($stored, true);
+            if ($stored === null) {
                 $this->id = '';
             }
         }
 
         return $this->data;
+    }
+
+    private function load(): ?string
+    {
+        return $this->redis->run(function (Redis $redis): ?string {
+            // GET gives false for a missing key and for a failed command alike; MGET tells them apart.
+            $values = $redis->mGet([$this->key()]);
+            if (!is_array($values)) {
+                throw new RedisException('Session was not read: ' . $redis->getLastError());
+            }
+
+            return is_string($values[0]) ? $values[0] : null;
+        });
     }
 
     private function save(string $encoded): void

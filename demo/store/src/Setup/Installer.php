@@ -31,7 +31,7 @@ final class Installer
             $services = new Services($this->root, new Config($environment));
             $products = SampleData::products($this->root);
             $schema = (new Schema($services->database()))->upgrade() !== [];
-            $added = self::addProducts($services, $products);
+            $added = $this->addProducts($services, $products);
             $changed = [
                 'schema' => $schema,
                 'products' => $added,
@@ -47,11 +47,7 @@ final class Installer
                     0o640,
                 ),
             ];
-            if ($added) {
-                $services->cache()->clean(Catalogue::TAG);
-                $services->productIndex()->rebuild($services->catalogue()->all());
-            }
-            $changed['search index'] = $services->productIndex()->ensure($services->catalogue()->all()) || $added;
+            $changed['search index'] = $this->publish($services);
 
             return array_keys(array_filter($changed));
         });
@@ -78,11 +74,14 @@ final class Installer
     }
 
     /** @param list<Product> $products */
-    private static function addProducts(Services $services, array $products): bool
+    private function addProducts(Services $services, array $products): bool
     {
-        return $services->database()->transaction(static function (Connection $connection) use ($products): bool {
+        return $services->database()->transaction(function (Connection $connection) use ($products): bool {
             $known = array_column($connection->rows('SELECT sku FROM store_product'), 'sku');
             $missing = array_filter($products, static fn (Product $product) => !in_array($product->sku, $known, true));
+            if ($missing !== []) {
+                AtomicFile::write($this->unpublished(), '');
+            }
             foreach ($missing as $product) {
                 $connection->execute(
                     'INSERT INTO store_product (sku, name, category, price_cents, description, featured)'
@@ -127,6 +126,28 @@ final class Installer
         AtomicFile::write($directory . '/.checksum', $checksum);
 
         return true;
+    }
+
+    /**
+     * Brings changed products into cache and search. The mark stays until that is done, so that an installation that
+     * failed half-way goes on from there.
+     */
+    private function publish(Services $services): bool
+    {
+        $index = $services->productIndex();
+        if (!is_file($this->unpublished())) {
+            return $index->ensure($services->catalogue()->all());
+        }
+        $services->cache()->clean(Catalogue::TAG);
+        $index->rebuild($services->catalogue()->all());
+        unlink($this->unpublished());
+
+        return true;
+    }
+
+    private function unpublished(): string
+    {
+        return $this->root . '/var/.products-unpublished';
     }
 
     /** The version of the static files: the same on all nodes that have the same code. */

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from trivet.health.config import MARIADB_DIRECTORY, MARIADB_SOCKET, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, NotRunning, run, unit_states
+from trivet.health.external import Deadline, NoAnswer, NotRunning, run, unit_state
 from trivet.health.facts import DatabaseFacts
 
 UNIT = "mariadb.service"
@@ -37,7 +37,7 @@ _NO_SERVER = re.compile(r"ERROR 2002 \(HY000\).*\((2|111)\)")
 def collect(config: NodeConfig, deadline: Deadline) -> DatabaseFacts:
     """Gather the facts of MariaDB on this node."""
     del config
-    unit = unit_states((UNIT,), deadline)[UNIT]
+    unit = unit_state(UNIT, deadline)
     transfer = state_transfer()
     saved = saved_state(MARIADB_DIRECTORY / "grastate.dat")
     try:

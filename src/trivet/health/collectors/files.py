@@ -11,40 +11,69 @@ from __future__ import annotations
 import os
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from trivet.health.config import MOUNT, VOLUME, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, run, unit_states
+from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import BrickHeal, FilesFacts, Peer
+from trivet.health.parallel import together
 
 UNIT = "glusterd.service"
+GLUSTER = "gluster"
 RUN_DIRECTORY = Path("/run/gluster")
+VOLUME_STORE = Path(f"/var/lib/glusterd/vols/{VOLUME}/info")
+HEAL = ("volume", "heal", VOLUME, "info", "summary")
 MARKS = ".trivet-health"
 YOUNGEST_MARK_SECONDS = 10.0
-"""A mark younger than this stays: the other nodes, asked at about the same time, must have seen the one before."""
+"""A mark younger than this stays: the others, asked at about the same time, must have seen the one before."""
+_ASSEMBLY_SECONDS = 0.3
+"""What is left of the collection when this collector stops waiting, so that it still can say what it knows."""
 _LOCKED = ("another transaction is in progress", "locking failed")
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
     """Gather the facts of GlusterFS on this node."""
-    own = FilesFacts(
-        glusterd=unit_states((UNIT,), deadline)[UNIT],
+    status, replicas = volume_store(VOLUME_STORE)
+    facts = FilesFacts(
+        glusterd=unit_state(UNIT, deadline),
+        volume_status=status,
+        replicas=replicas,
         brick_online=process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
         self_heal_online=process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
     )
-    try:
-        peers = parse_peers(gluster(("peer", "status"), deadline))
-        status, replicas = parse_volume(gluster(("volume", "info", VOLUME), deadline))
-    except NoAnswer as problem:
-        return replace(own, error=str(problem), down=own.glusterd in ("inactive", "failed"))
-    heal, heal_error = heal_report(deadline) if replicas > 1 else ((), None)
-    asked = replace(
-        own, peers=peers, volume_status=status, replicas=replicas, heal=heal, heal_error=heal_error
+    questions: dict[str, Callable[[], FilesFacts]] = {
+        "files: peers": lambda: FilesFacts(peers=parse_peers(gluster(("peer", "status"), deadline))),
+        "files: mount": lambda: mount_facts(config, MOUNT),
+    }
+    if replicas > 1:
+        questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(HEAL, deadline)))
+    return assembled(facts, together(questions, deadline.left() - _ASSEMBLY_SECONDS))
+
+
+def assembled(facts: FilesFacts, answers: Mapping[str, FilesFacts | NoAnswer]) -> FilesFacts:
+    """All facts in one: each question's own part, or why there is none."""
+    peers, mount = answers["files: peers"], answers["files: mount"]
+    heal = answers.get("files: heal", FilesFacts())
+    if isinstance(peers, NoAnswer):
+        facts = replace(facts, error=str(peers), down=facts.glusterd in ("inactive", "failed"))
+    else:
+        facts = replace(facts, peers=peers.peers)
+    unhealed = {"heal_error": str(heal)} if isinstance(heal, NoAnswer) else {"heal": heal.heal}
+    facts = replace(facts, **unhealed)
+    if isinstance(mount, NoAnswer):
+        # A mount that cannot even be asked is one that hangs.
+        return replace(facts, mounted=True, mount_error=str(mount))
+    return replace(
+        facts,
+        mounted=mount.mounted,
+        writable=mount.writable,
+        mount_error=mount.mount_error,
+        written=mount.written,
+        previous=mount.previous,
+        seen=mount.seen,
     )
-    # Last: a mount that hangs costs this collection, and only its thread.
-    return with_mount(asked, config, MOUNT)
 
 
 def gluster(words: tuple[str, ...], deadline: Deadline) -> ElementTree.Element:
@@ -54,7 +83,7 @@ def gluster(words: tuple[str, ...], deadline: Deadline) -> ElementTree.Element:
         NoAnswer: glusterd refused, or did not answer in time.
     """
     while True:
-        output = run(["gluster", "--mode=script", "--timeout=3", *words, "--xml"], deadline)
+        output = run([GLUSTER, "--mode=script", "--timeout=3", *words, "--xml"], deadline)
         try:
             root = ElementTree.fromstring(output.stdout)
         except ElementTree.ParseError as problem:
@@ -79,20 +108,15 @@ def parse_peers(root: ElementTree.Element) -> tuple[Peer, ...]:
     )
 
 
-def parse_volume(root: ElementTree.Element) -> tuple[str, int]:
-    """Status and number of copies, from ``volume info``."""
-    volume = root.find(".//volume")
-    if volume is None:
-        raise NoAnswer(f"there is no volume {VOLUME}")
-    return volume.findtext("statusStr") or "", int(volume.findtext("replicaCount") or 0)
-
-
-def heal_report(deadline: Deadline) -> tuple[tuple[BrickHeal, ...], str | None]:
-    """What each brick has to heal, or why that is not known."""
+def volume_store(path: Path) -> tuple[str, int]:
+    """Status and number of copies from glusterd's own store, which asks nobody; empty and 0 without a volume."""
     try:
-        return parse_heal(gluster(("volume", "heal", VOLUME, "info", "summary"), deadline)), None
-    except NoAnswer as problem:
-        return (), str(problem)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "", 0
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    status = {"0": "Created", "1": "Started", "2": "Stopped"}.get(values.get("status", ""), "")
+    return status, int(values.get("replica_count", 0))
 
 
 def parse_heal(root: ElementTree.Element) -> tuple[BrickHeal, ...]:
@@ -128,19 +152,19 @@ def process_alive(pid_files: Iterable[Path], program: bytes) -> bool:
     return False
 
 
-def with_mount(facts: FilesFacts, config: NodeConfig, mount: Path) -> FilesFacts:
-    """Add whether the volume is mounted and takes a write, and the other nodes' writes seen through it."""
+def mount_facts(config: NodeConfig, mount: Path) -> FilesFacts:
+    """Whether the volume is mounted and takes a write, and the other nodes' writes seen through it."""
     if not mount.is_mount():
-        return facts
+        return FilesFacts()
     marks = mount / MARKS
     try:
         marks.mkdir(mode=0o700, exist_ok=True)
         written, previous = leave_mark(marks / config.name, round(time.time(), 3))
         read = {member.name: read_mark(marks / member.name) for member in config.members}
     except OSError as problem:
-        return replace(facts, mounted=True, mount_error=str(problem))
+        return FilesFacts(mounted=True, mount_error=str(problem))
     seen = {name: mark for name, mark in read.items() if mark is not None}
-    return replace(facts, mounted=True, writable=True, written=written, previous=previous, seen=seen)
+    return FilesFacts(mounted=True, writable=True, written=written, previous=previous, seen=seen)
 
 
 def leave_mark(path: Path, now: float) -> tuple[float | None, float | None]:

@@ -6,17 +6,16 @@ from __future__ import annotations
 import json
 
 from trivet.health.config import HANDOVER_TABLE, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, run, unit_states
+from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import GatewayFacts
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
     """Gather the facts of the gateway on this node."""
-    units = unit_states(("keepalived.service", "haproxy.service"), deadline)
     return GatewayFacts(
         held=held_addresses(config, deadline),
-        keepalived=units["keepalived.service"],
-        haproxy=units["haproxy.service"],
+        keepalived=unit_state("keepalived.service", deadline),
+        haproxy=unit_state("haproxy.service", deadline),
         handover=handover_table_stands(deadline),
     )
 
@@ -36,10 +35,7 @@ def held_addresses(config: NodeConfig, deadline: Deadline) -> tuple[str, ...]:
 def addresses_of(listing: str) -> frozenset[str]:
     """The addresses in the output of ``ip -j addr``."""
     return frozenset(
-        address["local"]
-        for link in json.loads(listing)
-        for address in link.get("addr_info", ())
-        if "local" in address
+        address["local"] for link in json.loads(listing) for address in link.get("addr_info", ()) if "local" in address
     )
 
 

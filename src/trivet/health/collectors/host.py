@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trivet.health.config import BRICK_FILE_SYSTEM, DRAIN_DIRECTORY, PENDING_RESTART_DIRECTORY, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, run
+from trivet.health.external import Deadline, run, unit_state
 from trivet.health.facts import Disk, Drain, HostFacts
 
 PACKAGE_LOCKS = (
@@ -44,7 +44,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         memory_available_mib=memory["MemAvailable"],
         disks={str(path): disk(path) for path in (Path("/"), BRICK_FILE_SYSTEM) if path.exists()},
         package_lock=any(locked(path) for path in PACKAGE_LOCKS),
-        failed_units=failed_units(deadline),
+        failed_units=tuple(sorted(unit for unit, state in deadline.units().items() if state == "failed")),
         uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
         pending_restarts={name: _reason(flag) for name, flag in flags(PENDING_RESTART_DIRECTORY).items()},
         drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
@@ -80,19 +80,11 @@ def locked(path: Path) -> bool:
     return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
 
 
-def failed_units(deadline: Deadline) -> tuple[str, ...]:
-    """The units that systemd calls failed."""
-    output = run(["systemctl", "list-units", "--state=failed", "--plain", "--no-legend"], deadline)
-    return tuple(sorted(line.split()[0] for line in output.stdout.splitlines() if line.strip()))
-
-
 def clock_discipline(deadline: Deadline) -> tuple[str | None, float | None]:
     """What chrony follows and how far the clock is off, in seconds; a container runs no chrony."""
-    try:
-        output = run(["chronyc", "-c", "tracking"], deadline)
-    except NoAnswer:
+    if unit_state("chrony.service", deadline) != "active":
         return None, None
-    return parse_tracking(output.stdout)
+    return parse_tracking(run(["chronyc", "-c", "tracking"], deadline).stdout)
 
 
 def parse_tracking(text: str) -> tuple[str | None, float | None]:

@@ -10,8 +10,8 @@ import re
 from trivet.health.config import HAPROXY_SOCKET, NodeConfig
 from trivet.health.external import Deadline, unix_dialogue
 from trivet.health.facts import ProxiesFacts, ProxyServer
+from trivet.health.holders import WRITER_BACKEND
 
-WRITER_BACKEND = "db_writer"
 _STAT_OF_SERVERS = "show stat -1 4 -1"
 
 

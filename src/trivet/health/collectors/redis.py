@@ -157,9 +157,7 @@ def parse_instance(text: str) -> RedisInstance:
         role=role,
         loading=info.get("loading") == "1",
         offset=int(offset),
-        replicas=tuple(
-            parse_replica(value) for name, value in sorted(info.items()) if re.fullmatch(r"slave\d+", name)
-        ),
+        replicas=tuple(parse_replica(value) for name, value in sorted(info.items()) if re.fullmatch(r"slave\d+", name)),
         primary_address=info.get("master_host", ""),
         primary_link_up=info.get("master_link_status") == "up",
         primary_sync_in_progress=info.get("master_sync_in_progress") == "1",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.health.config import SEARCH_PORT, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_states
+from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_state
 from trivet.health.facts import SearchFacts
 
 _ALLOCATION = "cluster.routing.allocation.enable"
@@ -16,8 +16,7 @@ _ALLOCATION = "cluster.routing.allocation.enable"
 
 def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
     """Gather the facts of the search engine on this node."""
-    unit_name = f"{config.search_engine}.service"
-    unit = unit_states((unit_name,), deadline)[unit_name]
+    unit = unit_state(f"{config.search_engine}.service", deadline)
     try:
         root = _get(config, "/", deadline)
         # local: the question is what this member knows, also while it finds no cluster manager.
@@ -41,9 +40,7 @@ def _get(config: NodeConfig, path: str, deadline: Deadline) -> dict[str, Any]:
     return data
 
 
-def parse(
-    root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[str, Any], unit: str
-) -> SearchFacts:
+def parse(root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[str, Any], unit: str) -> SearchFacts:
     """Facts from the three answers."""
     layers = (settings.get(layer, {}).get(_ALLOCATION) for layer in ("transient", "persistent"))
     allocation = next((value for value in layers if value), "all")

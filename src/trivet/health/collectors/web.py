@@ -3,43 +3,34 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from trivet.health.config import WEB_PORT, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, Response, http_get, unit_states
+from trivet.health.external import Deadline, NoAnswer, Response, http_get, unit_state
 from trivet.health.facts import Page, WebFacts
 
-_UNIT_DIRECTORIES = tuple(
-    map(Path, ("/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system"))
-)
 _REDIRECTS = (301, 302, 307, 308)
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> WebFacts:
     """Gather the facts of nginx and PHP-FPM on this node."""
-    fpm_units = php_fpm_units()
-    states = unit_states(("nginx.service", *fpm_units), deadline)
     return WebFacts(
-        nginx=states.pop("nginx.service"),
-        php_fpm=_best(tuple(states.values())),
+        nginx=unit_state("nginx.service", deadline),
+        php_fpm=php_fpm_state(deadline.units()),
         direct=measured(lambda: _direct(config, deadline)),
         proxied=measured(lambda: _proxied(config, deadline)),
     )
 
 
-def php_fpm_units() -> tuple[str, ...]:
-    """The installed units of PHP-FPM; Debian puts the version in the name."""
-    names = {path.name for directory in _UNIT_DIRECTORIES for path in directory.glob("php*-fpm.service")}
-    return tuple(sorted(names))
+def php_fpm_state(units: Mapping[str, str]) -> str:
+    """The state of PHP-FPM, whose unit has the version in its name.
 
-
-def _best(states: tuple[str, ...]) -> str:
-    """After a change of the PHP version two units are there, of which one runs."""
-    if not states:
-        return "missing"
-    return next((state for state in states if state not in ("inactive", "failed")), states[-1])
+    After a change of the version two units are there, of which one runs.
+    """
+    states = [state for unit, state in units.items() if re.fullmatch(r"php[\d.]*-fpm\.service", unit)]
+    return min(states, key=lambda state: state in ("inactive", "failed"), default="inactive")
 
 
 def _direct(config: NodeConfig, deadline: Deadline) -> Response:

@@ -9,7 +9,7 @@ from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
 from trivet.health.facts import DatabaseFacts, NodeFacts
 from trivet.health.findings import Finding, State
 from trivet.health.holders import proxy_writer, writers
-from trivet.health.rules.proxies import server_findings
+from trivet.health.rules.proxies import hold_findings, server_findings
 
 SERVICE = "database"
 _TRANSFER_STATES = ("Joining", "Joiner", "Donor", "Joined", "Waiting")
@@ -18,12 +18,12 @@ _TRANSFER_STATES = ("Joining", "Joiner", "Donor", "Joined", "Waiting")
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the databases of all nodes."""
-    for node, facts in cluster.members():
-        finding = _of_node(cluster, node, facts)
-        if finding is not None:
-            yield finding
+    looked_at = (_of_node(cluster, node, facts) for node, facts in cluster.members())
+    own = [finding for finding in looked_at if finding is not None]
+    yield from own
     yield from _of_cluster(cluster)
-    yield from server_findings(cluster, SERVICE, ("db_writer",))
+    yield from server_findings(cluster, SERVICE, ("db_writer", "db_reader"), own)
+    yield from hold_findings(cluster, SERVICE, ("db_writer",))
     yield from _of_writer(cluster)
 
 
@@ -66,9 +66,7 @@ def _members(cluster: Cluster) -> dict[str, DatabaseFacts]:
     return {
         node: facts.database
         for node, facts in cluster.members()
-        if facts.database.error is None
-        and facts.database.wsrep
-        and facts.database.cluster_status == "Primary"
+        if facts.database.error is None and facts.database.wsrep and facts.database.cluster_status == "Primary"
     }
 
 
@@ -103,7 +101,7 @@ def _of_writer(cluster: Cluster) -> Iterator[Finding]:
         if facts.proxies.error is None and proxy_writer(facts.proxies) is None:
             command = cluster.on(node, "trivet-agent proxy states")
             yield Finding(SERVICE, node, State.BROKEN, "its HAProxy has no writer", command)
-    named = {proxy: name for proxy, name in writers(dict(cluster.members())).items() if name is not None}
+    named = writers(dict(cluster.members()))
     if len(set(named.values())) > 1:
         seen = ", ".join(f"{proxy}: {name}" for proxy, name in named.items())
         command = cluster.on(next(iter(named)), "trivet-agent proxy states")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GlusterFS: peers connected, bricks and self-heal online, nothing to heal, and a mount whose writes all see."""
+"""GlusterFS: peers connected, bricks and self-heal online, nothing to heal, writes seen everywhere."""
 
 from __future__ import annotations
 
@@ -36,19 +36,15 @@ def _of_pool(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding
     if strange:
         reason = f"has not agreed with its peers: {listed(strange)}"
         yield Finding(SERVICE, node, State.BROKEN, reason, command)
-    lost = frozenset(
-        cluster.expectation.node_at(peer.name) or peer.name for peer in files.peers if not peer.connected
-    )
+    lost = frozenset(cluster.expectation.node_at(peer.name) or peer.name for peer in files.peers if not peer.connected)
     if lost:
         reason = f"is not connected to {listed(lost)}"
         yield Finding(SERVICE, node, cluster.absence(SERVICE, lost, frozenset()), reason, command)
 
 
 def _of_processes(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
-    if files.glusterd != "active":
-        # It answers, so it runs; systemd's word alone tells of a start or stop under way.
-        reason = f"glusterd is {files.glusterd}"
-        yield Finding(SERVICE, node, State.BUSY, reason, cluster.logs(node, "glusterd"))
+    if found := cluster.unit(SERVICE, node, "glusterd", files.glusterd):
+        yield found
     command = cluster.on(node, f"gluster volume status {VOLUME}")
     if files.volume_status != "Started":
         reason = f"volume {VOLUME} is {files.volume_status or 'in no state'}"

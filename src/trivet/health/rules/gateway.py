@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
+from trivet.health.cluster import Cluster, listed
 from trivet.health.facts import GatewayFacts, NodeFacts
 from trivet.health.findings import Finding, State
 from trivet.health.holders import gateway_holders
@@ -30,7 +30,8 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     if cluster.expectation.gateways:
         units["keepalived"] = gateway.keepalived
     for unit, state in units.items():
-        yield from _of_unit(cluster, node, unit, state)
+        if found := cluster.unit(SERVICE, node, unit, state):
+            yield found
     if gateway.haproxy == "active" and facts.proxies.error is not None:
         reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
         yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
@@ -38,15 +39,6 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
         command = cluster.on(node, "trivet-agent gateway clear ADDRESS")
         reason = "connections to a gateway address are being handed to another node"
         yield Finding(SERVICE, node, State.BUSY, reason, f"if no rotation runs: {command}")
-
-
-def _of_unit(cluster: Cluster, node: str, unit: str, state: str) -> Iterator[Finding]:
-    if state in COMING_OR_GOING:
-        yield Finding(SERVICE, node, State.BUSY, f"{unit} is {state}", cluster.logs(node, unit))
-    elif state != "active":
-        # What systemd does not know is not installed, or systemd did not say.
-        worse = State.UNKNOWN if state == "unknown" else State.BROKEN
-        yield Finding(SERVICE, node, worse, f"{unit} is {state}", cluster.logs(node, unit))
 
 
 def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:
@@ -63,9 +55,7 @@ def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:
         state, command = State.UNKNOWN, None
     else:
         state = State.BROKEN
-        command = cluster.logs(
-            holders[0] if holders else home or cluster.expectation.nodes[0].name, "keepalived"
-        )
+        command = cluster.logs(holders[0] if holders else home or cluster.expectation.nodes[0].name, "keepalived")
     if holders:
         reason = f"{address} is held by {len(holders)} nodes at once: {listed(holders)}"
     else:

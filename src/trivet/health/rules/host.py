@@ -103,8 +103,8 @@ def _of_clocks(cluster: Cluster) -> Iterator[Finding]:
 def _certainly_apart(one: NodeFacts, other: NodeFacts) -> float:
     """The least number of seconds by which two clocks differ; 0 when they may be equal, or nobody measured.
 
-    A node's clock was read somewhere between the question and its answer, so its offset from the asker's clock
-    lies between two bounds.
+    A node's clock was read somewhere between the question and its answer, so its offset from the asker's
+    clock lies between two bounds.
     """
     if one.asked_at is None or one.answered_at is None or other.asked_at is None or other.answered_at is None:
         return 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the HAProxies think of the servers behind them, for the services whose checks they make."""
+"""What the HAProxies do with the servers behind them: which they use, and what they hold back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 from trivet.health.cluster import Cluster, listed
 from trivet.health.findings import Finding, State
+from trivet.health.holders import HOLD_SWITCHES
 
 _COMING = re.compile(r"DOWN \d+/\d+")
 """Down, with some of the checks passed that make it up."""
+_EXPLAINED = ("down", "coming")
 _PROBLEMS = {
     "missing": (State.BROKEN, "does not know it"),
     "maintenance": (State.BROKEN, "has it in maintenance"),
@@ -20,8 +22,15 @@ _PROBLEMS = {
 }
 
 
-def server_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -> Iterator[Finding]:
-    """What is wrong with the servers of these backends: one finding per server and problem, of all proxies."""
+def server_findings(
+    cluster: Cluster, service: str, backends: tuple[str, ...], known: list[Finding]
+) -> Iterator[Finding]:
+    """What is wrong with the servers of these backends, one finding per server and problem.
+
+    Args:
+        known: what is known of the service already; a server whose node has such a finding is rightly down.
+    """
+    excused = {finding.node for finding in known if finding.state is not State.HEALTHY}
     proxies = {node: facts.proxies for node, facts in cluster.members() if facts.proxies.error is None}
     for node, _ in cluster.members():
         for backend in backends:
@@ -29,7 +38,7 @@ def server_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -
             for proxy, facts in proxies.items():
                 statuses = {item.server: item.status for item in facts.backend(backend)}
                 problem = _problem(statuses.get(node))
-                if problem is not None:
+                if problem is not None and not (problem in _EXPLAINED and node in excused):
                     problems.setdefault(problem, []).append(proxy)
             for problem, seen_by in problems.items():
                 yield _finding(cluster, service, backend, node, problem, seen_by)
@@ -49,11 +58,19 @@ def _problem(status: str | None) -> str | None:
     return None
 
 
-def _finding(
-    cluster: Cluster, service: str, backend: str, node: str, problem: str, seen_by: list[str]
-) -> Finding:
+def _finding(cluster: Cluster, service: str, backend: str, node: str, problem: str, seen_by: list[str]) -> Finding:
     state, words = _PROBLEMS[problem]
     by_drain = problem in ("drained", "maintenance") and cluster.drain(service, node) is not None
     reason = f"HAProxy on {listed(seen_by)} {words} in {backend}"
     command = cluster.on(seen_by[0], "trivet-agent proxy states")
     return Finding(service, node, State.BUSY if by_drain else state, reason, command, by_drain=by_drain)
+
+
+def hold_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -> Iterator[Finding]:
+    """Backends whose new connections a HAProxy holds back, which is meant for the moments of a hand-over."""
+    for node, facts in cluster.members():
+        for switch in facts.proxies.backend(HOLD_SWITCHES):
+            if switch.server in backends and switch.status.startswith("MAINT"):
+                command = cluster.on(node, f"trivet-agent proxy release {switch.server} --ready NODE,NODE,…")
+                reason = f"its HAProxy holds back new connections of {switch.server}"
+                yield Finding(service, node, State.BUSY, reason, f"if no rotation runs: {command}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from trivet.health.cluster import Cluster, listed
 from trivet.health.facts import NodeFacts, RedisFacts, RedisInstance, SentinelView
 from trivet.health.findings import Finding, State
-from trivet.health.holders import redis_primaries
+from trivet.health.holders import HOLD_SERVER, redis_primaries
+from trivet.health.rules.proxies import hold_findings
 
 SERVICE = "redis"
 _NOT_ASKED = RedisInstance(error="its facts are missing")
@@ -37,6 +38,8 @@ class _Judge:
             if self._with_sentinel():
                 yield from self._of_sentinel(node, _view_within(facts.redis, self.name))
         yield from self._of_primaries()
+        yield from self._of_proxies()
+        yield from hold_findings(self.cluster, SERVICE, (f"redis_{self.name}_primary",))
 
     def _with_sentinel(self) -> bool:
         return self.cluster.expectation.count > 1
@@ -62,7 +65,7 @@ class _Judge:
         return (primaries[0], members[primaries[0]]) if len(primaries) == 1 else None
 
     def _of_instance(self, node: str, instance: RedisInstance) -> Iterator[Finding]:
-        if silent := self.cluster.silent(SERVICE, node, instance, f"redis-server@{self.name}", "unknown"):
+        if silent := self.cluster.silent(SERVICE, node, instance, f"redis-{self.name}", "unknown"):
             yield silent
         elif instance.loading:
             yield Finding(SERVICE, node, State.BUSY, "loads its data", self._command(node))
@@ -152,6 +155,30 @@ class _Judge:
             if len(believed) > 1:
                 reason = f"the Sentinels do not agree on the primary ({listed(frozenset(believed))})"
                 yield Finding(SERVICE, None, self._unless_failing_over(), reason, self._command(primaries[0]))
+
+    def _of_proxies(self) -> Iterator[Finding]:
+        """Every HAProxy must send to the primary, and to nobody else."""
+        primary = self._primary()
+        if primary is None:
+            return
+        for node, facts in self.cluster.members():
+            if facts.proxies.error is not None:
+                continue
+            statuses = {
+                item.server: item
+                for item in facts.proxies.backend(f"redis_{self.name}_primary")
+                if item.server != HOLD_SERVER
+            }
+            targets = {name for name, server in statuses.items() if server.usable}
+            if targets == {primary[0]}:
+                continue
+            own = statuses.get(primary[0])
+            by_drain = not targets and own is not None and own.status.startswith(("DRAIN", "MAINT"))
+            by_drain = by_drain and self.cluster.drain(SERVICE, primary[0]) is not None
+            state = State.BUSY if by_drain else self._unless_failing_over()
+            reason = f"its HAProxy sends to {listed(frozenset(targets)) or 'nobody'}, not to {primary[0]} alone"
+            command = self.cluster.on(node, "trivet-agent proxy states")
+            yield Finding(SERVICE, node, state, reason, command)
 
 
 def _within(facts: RedisFacts, name: str) -> RedisInstance:

@@ -15,15 +15,18 @@ SERVICE = "search"
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the search engine of all nodes."""
-    unit = cluster.expectation.search_engine
-    for node, facts in cluster.members():
-        if silent := cluster.silent(SERVICE, node, facts.search, unit, facts.search.unit):
-            yield silent
-        elif not _in_cluster(facts.search):
-            reason = "has found no cluster"
-            yield Finding(SERVICE, node, State.BROKEN, reason, cluster.logs(node, unit))
+    looked_at = (_of_node(cluster, node, facts.search) for node, facts in cluster.members())
+    own = [finding for finding in looked_at if finding is not None]
+    yield from own
     yield from _of_cluster(cluster)
-    yield from server_findings(cluster, SERVICE, ("search",))
+    yield from server_findings(cluster, SERVICE, ("search",), own)
+
+
+def _of_node(cluster: Cluster, node: str, search: SearchFacts) -> Finding | None:
+    unit = cluster.expectation.search_engine
+    if search.error is None and not _in_cluster(search):
+        return Finding(SERVICE, node, State.BROKEN, "has found no cluster", cluster.logs(node, unit))
+    return cluster.silent(SERVICE, node, search, unit, search.unit)
 
 
 def _in_cluster(search: SearchFacts) -> bool:

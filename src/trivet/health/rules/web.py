@@ -15,9 +15,9 @@ SERVICE = "web"
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the web servers of all nodes."""
-    for node, facts in cluster.members():
-        yield from _of_node(cluster, node, facts)
-    yield from server_findings(cluster, SERVICE, ("web",))
+    own = [item for node, facts in cluster.members() for item in _of_node(cluster, node, facts)]
+    yield from own
+    yield from server_findings(cluster, SERVICE, ("web",), own)
 
 
 def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
@@ -25,17 +25,16 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     if silent := cluster.silent(SERVICE, node, web, "nginx", web.nginx):
         yield silent
         return
-    settled = True
-    for unit, state in (("nginx", web.nginx), ("php*-fpm", web.php_fpm)):
-        if state in COMING_OR_GOING:
-            yield Finding(SERVICE, node, State.BUSY, f"{unit} is {state}", cluster.logs(node, unit))
-            settled = False
-        elif state != "active":
-            worse = State.UNKNOWN if state == "unknown" else State.BROKEN
-            yield Finding(SERVICE, node, worse, f"{unit} is {state}", cluster.logs(node, unit))
-    if settled:
+    yield from filter(
+        None,
+        (
+            cluster.unit(SERVICE, node, "nginx", web.nginx),
+            cluster.unit(SERVICE, node, "php*-fpm", web.php_fpm),
+        ),
+    )
+    # A reload may cost this page; HAProxy then asks another node, so it is no excuse for the other one.
+    if not {web.nginx, web.php_fpm} & set(COMING_OR_GOING):
         yield from _of_page(cluster, node, "its own nginx", web.direct, "nginx")
-    # The proxied page may come from any node: this node's reload is no excuse for it.
     yield from _of_page(cluster, node, "its HAProxy", web.proxied, "haproxy")
 
 

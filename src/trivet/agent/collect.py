@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``collect``: the facts of all services of this node."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from trivet.health.collect import collect_node
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``collect`` to the agent's command line."""
+    subparsers.add_parser("collect", help="the facts of this node").set_defaults(run=run_collect)
+
+
+def run_collect(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask all collectors of the health package."""
+    return collect_node(config)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent's command line, and the zip application that it is shipped as."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from trivet.agent import __main__ as command
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def zipapp() -> ModuleType:
+    """The lookup plugin, which builds the zip application."""
+    spec = importlib.util.spec_from_file_location("agent_zipapp", ROOT / "plugins/lookup/agent_zipapp.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "collect",
+        "serve",
+        "drain web --owner me --expires 60",
+        "undrain all",
+        "proxy hold db_writer --wait 5",
+        "proxy release db_writer --ready one,two --maint three",
+        "proxy sessions",
+        "proxy sessions web",
+        "proxy states",
+        "proxy save",
+        "gateway forward 10.0.0.9 10.0.0.2",
+        "redis failover cache",
+        "redis status",
+        "galera status",
+        "search allocation primaries",
+        "search flush",
+        "gluster heal",
+    ],
+)
+def test_every_command_of_the_contract_is_known(words: str) -> None:
+    arguments = words.split()
+    assert callable(command.build_parser(arguments[0]).parse_args(arguments).run)
+
+
+def test_a_missing_configuration_is_told_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "NODE_FILE", tmp_path / "node.json")
+    assert command.main(["redis", "status"]) == 1
+    assert "node.json" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_the_same_source_gives_the_same_zip_application(zipapp: ModuleType) -> None:
+    root = zipapp.package_root()
+    assert root == ROOT / "src" / "trivet"
+    assert zipapp.build(root) == zipapp.build(root)
+
+
+def test_the_zip_application_runs_isolated(zipapp: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "agent.pyz"
+    path.write_bytes(zipapp.build(zipapp.package_root()))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", path, "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    for name in command.MODULES:
+        assert name in done.stdout

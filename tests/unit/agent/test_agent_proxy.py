@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Releases of held backends, and the state that a reload keeps."""
+
+from __future__ import annotations
+
+import pytest
+
+from trivet.agent import proxy
+from trivet.agent.errors import AgentError
+from trivet.agent.haproxy import Server
+from trivet.agent.proxy import configured_places, release, settle, still_true
+
+HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr\n"
+
+
+class FakeRuntime(proxy.Runtime):
+    """HAProxy with three servers in every backend."""
+
+    def __init__(self, entry: str, up: tuple[str, ...] = ("one", "two", "three")) -> None:
+        super().__init__()
+        self.entry = entry
+        self.up = up
+        self.orders: list[str] = []
+
+    def ask(self, command: str) -> str:
+        if command.startswith("show stat"):
+            backend = command.split()[2]
+            return HEADER + "".join(
+                f"{backend},{name},0,{'UP' if name in self.up else 'DOWN'},1,0,{number},,10.0.0.{number}:1\n"
+                for number, name in enumerate(("one", "two", "three"), 1)
+            )
+        if command.startswith("show table"):
+            return f"0x1: key=1 server_id=0 server_key={self.entry}\n" if self.entry else ""
+        self.orders.append(command)
+        return "\n"
+
+
+def test_the_writer_leaves_a_server_that_is_taken_out() -> None:
+    runtime = FakeRuntime("one")
+    release(runtime, "db_writer", ["two", "three"], ["one"])
+    assert runtime.orders == [
+        "set server db_writer/one state maint",
+        "set server db_writer/two state ready",
+        "set server db_writer/three state ready",
+        "clear table db_writer",
+        "set table db_writer key 1 data.server_id 2",
+        "set server handover/db_writer state ready",
+    ]
+
+
+def test_the_writer_stays_where_it_can() -> None:
+    runtime = FakeRuntime("three")
+    answer = release(runtime, "db_writer", ["one", "two", "three"], [])
+    assert not any("table" in order for order in runtime.orders)
+    assert answer == {"backend": "db_writer", "held": False, "settled": True, "writer": "three"}
+
+
+def test_the_writer_moves_to_the_first_that_is_up() -> None:
+    runtime = FakeRuntime("one", up=("three",))
+    release(runtime, "db_writer", ["two", "three"], [])
+    assert "set table db_writer key 1 data.server_id 3" in runtime.orders
+
+
+@pytest.mark.parametrize(("ready", "maint"), [(["four"], []), (["one"], ["five"]), ([], ["one"]), (["one"], ["one"])])
+def test_a_release_that_makes_no_sense_changes_nothing(ready: list[str], maint: list[str]) -> None:
+    runtime = FakeRuntime("one")
+    with pytest.raises(AgentError):
+        release(runtime, "db_writer", ready, maint)
+    assert runtime.orders == []
+
+
+def test_a_redis_backend_settles_when_one_server_alone_is_the_primary() -> None:
+    def seen(*up: str) -> list[Server]:
+        return [
+            Server("redis_cache_primary", name, 1, "UP" if name in up else "DOWN", False, 1, 0, "10.0.0.1:1", "")
+            for name in ("one", "two", "three")
+        ]
+
+    views = [seen("one"), seen("one", "two"), seen("two")]
+    assert settle(lambda: views.pop(0), "redis_cache_primary", ["two"])
+    assert views == []
+    assert not settle(lambda: seen("one", "two"), "redis_cache_primary", ["two"], seconds=0.06)
+    assert settle(lambda: seen("one", "two"), "db_writer", ["two"])
+
+
+CONFIGURATION = """
+frontend public
+  bind *:80
+backend web
+  server one 10.0.0.1:8080 check
+  server two 10.0.0.2:8081
+"""
+STATE = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_port srv_agent_addr srv_agent_port
+3 web 1 one 10.0.0.1 0 8080 10.0.0.1 9700
+3 web 2 two 10.0.0.2 2 8080 10.0.0.2 9700
+3 web 3 three 10.0.0.3 2 8080 10.0.0.3 9700
+"""
+
+
+def test_only_servers_that_stay_where_they_are_keep_their_state() -> None:
+    places = configured_places(CONFIGURATION)
+    assert places == {("web", "one"): "10.0.0.1:8080", ("web", "two"): "10.0.0.2:8081"}
+    kept = still_true(STATE, places).splitlines()
+    assert kept[:2] == STATE.splitlines()[:2]
+    assert [line.split()[:7] for line in kept[2:]] == [["3", "web", "1", "one", "10.0.0.1", "0", "8080"]]

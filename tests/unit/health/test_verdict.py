@@ -1,0 +1,438 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every row of the table of what healthy is: healthy, busy, broken, unknown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from clusters import NOW, Facts, address, change, expectation, gateway, healthy
+
+from trivet.health.facts import Drain, Page, Peer, ProxyServer, RedisInstance, Unreachable
+from trivet.health.verdict import State, Verdict, assess
+
+HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
+DRAIN = Drain(owner="rotation", reason="upscale to 12", since=NOW, expires=NOW + 600)
+
+
+def judged(facts: Facts, changes: dict[str, Any], count: int = 3) -> Verdict:
+    """The verdict after some changes, each ``node-1.database.state`` style."""
+    for path, value in changes.items():
+        facts = change(facts, path, value)
+    return assess(expectation(count), facts)
+
+
+def server_path(backend: str, node: str) -> str:
+    servers = healthy()["node-1"].proxies.servers  # type: ignore[union-attr]
+    position = next(n for n, item in enumerate(servers) if (item.backend, item.server) == (backend, node))
+    return f"proxies.servers.{position}.status"
+
+
+def test_three_healthy_nodes_are_healthy() -> None:
+    verdict = assess(expectation(), healthy())
+    assert verdict.state is HEALTHY
+    assert verdict.exit_code == 0
+    assert verdict.problems == ()
+
+
+def test_one_healthy_node_is_an_environment_of_its_own() -> None:
+    assert assess(expectation(1), healthy(1)).problems == ()
+
+
+def test_one_node_needs_neither_sentinel_nor_green() -> None:
+    changes: dict[str, Any] = {
+        "node-1.redis.sentinels": {},
+        "node-1.search.status": "yellow",
+        "node-1.search.unassigned_shards": 2,
+    }
+    assert judged(healthy(1), changes, 1).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "node", "state", "words", "changes"),
+    [
+        # Gateway
+        ("gateway", None, BROKEN, "held by no node", {"node-2.gateway.held": ()}),
+        ("gateway", None, BROKEN, "2 nodes at once", {"node-2.gateway.held": (gateway(1), gateway(2))}),
+        (
+            "gateway",
+            None,
+            UNKNOWN,
+            "held by no node",
+            {"node-2.gateway.held": (), "node-2.gateway.error": "ip did not end in 3.0 s"},
+        ),
+        (
+            "gateway",
+            None,
+            BUSY,
+            "2 nodes at once",
+            {"node-2.gateway.held": (gateway(1), gateway(2)), "node-1.gateway.handover": True},
+        ),
+        ("gateway", "node-1", BUSY, "being handed", {"node-1.gateway.handover": True}),
+        ("gateway", "node-1", BUSY, "reloading", {"node-1.gateway.haproxy": "reloading"}),
+        ("gateway", "node-1", BROKEN, "haproxy is failed", {"node-1.gateway.haproxy": "failed"}),
+        ("gateway", "node-1", BROKEN, "keepalived is inactive", {"node-1.gateway.keepalived": "inactive"}),
+        ("gateway", "node-1", UNKNOWN, "does not say", {"node-1.proxies.error": "no answer"}),
+        # Web
+        ("web", "node-1", BROKEN, "nginx is failed", {"node-1.web.nginx": "failed"}),
+        ("web", "node-1", BROKEN, "php*-fpm is missing", {"node-1.web.php_fpm": "missing"}),
+        ("web", "node-1", BROKEN, "answers 500", {"node-1.web.direct": Page(status=500)}),
+        ("web", "node-1", BROKEN, "answers 503", {"node-1.web.proxied": Page(status=503)}),
+        ("web", "node-1", BROKEN, "refuses", {"node-1.web.direct": Page(error="refuses")}),
+        (
+            "web",
+            "node-1",
+            BUSY,
+            "php*-fpm is reloading",
+            {"node-1.web.php_fpm": "reloading", "node-1.web.direct": Page(status=502)},
+        ),
+        ("web", "node-1", UNKNOWN, "no answer", {"node-1.web.error": "no time left"}),
+        ("web", "node-2", BROKEN, "node-1 sees it down", {f"node-1.{server_path('web', 'node-2')}": "DOWN"}),
+        ("web", "node-2", BUSY, "sees it come up", {f"node-1.{server_path('web', 'node-2')}": "DOWN 1/2"}),
+        ("web", "node-2", BROKEN, "in maintenance", {f"node-1.{server_path('web', 'node-2')}": "MAINT"}),
+        ("web", "node-2", BUSY, "drains it", {f"node-1.{server_path('web', 'node-2')}": "DRAIN (agent)"}),
+        # Database
+        ("database", "node-2", BUSY, "Donor/Desynced", {"node-2.database.state": "Donor/Desynced"}),
+        ("database", "node-2", BUSY, "Joined", {"node-2.database.state": "Joined"}),
+        ("database", "node-2", BUSY, "Joining", {"node-2.database.state": "Joining: receiving State Transfer"}),
+        ("database", "node-2", BUSY, "wsrep_sst", {"node-2.database.transfer": "wsrep_sst_mariabackup"}),
+        ("database", "node-2", BUSY, "flow control", {"node-2.database.flow_control": True}),
+        (
+            "database",
+            "node-2",
+            BUSY,
+            "mariadb is activating",
+            {
+                "node-2.database.unit": "activating",
+                "node-2.database.error": "refused",
+                "node-2.database.down": True,
+                "node-1.database.size": 2,
+                "node-3.database.size": 2,
+                f"node-1.{server_path('db_writer', 'node-2')}": "DOWN",
+            },
+        ),
+        ("database", "node-2", BROKEN, "primary component", {"node-2.database.cluster_status": "non-Primary"}),
+        ("database", "node-2", BROKEN, "Initialized", {"node-2.database.state": "Initialized"}),
+        ("database", "node-2", BROKEN, "not connected", {"node-2.database.connected": False}),
+        ("database", "node-2", BROKEN, "not ready", {"node-2.database.ready": False}),
+        ("database", "node-2", BROKEN, "does not replicate", {"node-2.database.wsrep": False}),
+        (
+            "database",
+            "node-2",
+            BROKEN,
+            "does not run",
+            {"node-2.database.error": "refused", "node-2.database.down": True, "node-2.database.unit": "failed"},
+        ),
+        ("database", "node-2", UNKNOWN, "no answer", {"node-2.database.error": "did not end in 3.0 s"}),
+        ("database", None, BROKEN, "more than one cluster", {"node-2.database.cluster_uuid": "other"}),
+        ("database", None, BROKEN, "should have 3 members", {"node-1.database.size": 2}),
+        ("database", None, BUSY, "do not agree", {"node-3.proxies.sticky_writer": "node-2"}),
+        # Redis
+        ("redis", "node-2", BUSY, "cache: loads", {"node-2.redis.instances.cache.loading": True}),
+        (
+            "redis",
+            "node-2",
+            BUSY,
+            "copies all data",
+            {
+                "node-2.redis.instances.session.primary_sync_in_progress": True,
+                "node-2.redis.instances.session.primary_link_up": False,
+            },
+        ),
+        ("redis", "node-2", BUSY, "wait_bgsave", {"node-1.redis.instances.cache.replicas.0.state": "wait_bgsave"}),
+        ("redis", "node-2", BUSY, "behind", {"node-1.redis.instances.cache.offset": 100_000_000}),
+        ("redis", "node-3", BUSY, "list yet", {"node-1.redis.instances.cache.replicas.1.address": "10.9.9.9"}),
+        ("redis", "node-2", BROKEN, "no link", {"node-2.redis.instances.cache.primary_link_up": False}),
+        ("redis", "node-2", BROKEN, "replicates from", {"node-2.redis.instances.cache.primary_address": address(3)}),
+        ("redis", "node-2", BROKEN, "neither", {"node-2.redis.instances.cache.role": "sentinel"}),
+        (
+            "redis",
+            "node-2",
+            BROKEN,
+            "cache: redis-cache does not run",
+            {"node-2.redis.instances.cache": RedisInstance(error="refuses", down=True)},
+        ),
+        (
+            "redis",
+            "node-2",
+            UNKNOWN,
+            "session: no answer",
+            {"node-2.redis.instances.session": RedisInstance(error="timed out")},
+        ),
+        ("redis", None, BROKEN, "2 nodes call themselves", {"node-2.redis.instances.cache.role": "master"}),
+        ("redis", None, BROKEN, "no node is primary", {"node-1.redis.instances.cache.role": "slave"}),
+        (
+            "redis",
+            None,
+            UNKNOWN,
+            "no node is primary",
+            {"node-1.redis.instances.cache": RedisInstance(error="timed out")},
+        ),
+        ("redis", None, BUSY, "failover", {"node-1.redis.instances.cache.failover_state": "failover-in-progress"}),
+        ("redis", None, BROKEN, "do not agree", {"node-2.redis.sentinels.cache.address": address(2)}),
+        ("redis", "node-2", BROKEN, "no quorum", {"node-2.redis.sentinels.cache.quorum": "NOQUORUM 1 usable"}),
+        ("redis", "node-2", BROKEN, "1 of 2 others", {"node-2.redis.sentinels.cache.other_sentinels": 1}),
+        ("redis", "node-2", BROKEN, "for down", {"node-2.redis.sentinels.cache.flags": ("master", "s_down")}),
+        ("redis", "node-2", BUSY, "TILT", {"node-2.redis.sentinels.cache.tilt": True}),
+        (
+            "redis",
+            "node-3",
+            BROKEN,
+            "sends to nobody",
+            {f"node-3.{server_path('redis_cache_primary', 'node-1')}": "DOWN"},
+        ),
+        (
+            "redis",
+            "node-3",
+            BROKEN,
+            "sends to node-1, node-2",
+            {f"node-3.{server_path('redis_cache_primary', 'node-2')}": "UP"},
+        ),
+        # Search
+        (
+            "search",
+            None,
+            BUSY,
+            "2 shards initializing",
+            {"node-1.search.status": "yellow", "node-1.search.initializing_shards": 2},
+        ),
+        ("search", None, BUSY, "relocating", {"node-1.search.relocating_shards": 1}),
+        (
+            "search",
+            None,
+            BUSY,
+            "wait to be assigned",
+            {"node-1.search.status": "yellow", "node-1.search.delayed_shards": 1},
+        ),
+        ("search", None, BROKEN, "is yellow", {"node-1.search.status": "yellow"}),
+        ("search", None, BROKEN, "is red", {"node-1.search.status": "red"}),
+        ("search", None, BROKEN, "limited to primaries", {"node-1.search.allocation": "primaries"}),
+        ("search", None, BROKEN, "should have 3 nodes", {"node-1.search.nodes": 2}),
+        ("search", None, BROKEN, "more than one cluster", {"node-1.search.cluster_uuid": "other"}),
+        ("search", "node-1", BROKEN, "found no cluster", {"node-1.search.cluster_uuid": "_na_"}),
+        (
+            "search",
+            "node-1",
+            BUSY,
+            "opensearch is activating",
+            {"node-1.search.error": "refused", "node-1.search.down": True, "node-1.search.unit": "activating"},
+        ),
+        (
+            "search",
+            "node-1",
+            BROKEN,
+            "does not run",
+            {"node-1.search.error": "refused", "node-1.search.down": True, "node-1.search.unit": "inactive"},
+        ),
+        ("search", "node-1", UNKNOWN, "no answer", {"node-1.search.error": "/ answered 503"}),
+        # Files
+        ("files", "node-1", BROKEN, "1 of 2 peers", {"node-1.files.peers": (Peer(name="node-2", connected=True),)}),
+        ("files", "node-1", BROKEN, "not connected to node-2", {"node-1.files.peers.0.connected": False}),
+        ("files", "node-1", BROKEN, "not agreed", {"node-1.files.peers.0.state": "Peer Rejected"}),
+        ("files", "node-1", BROKEN, "brick is offline", {"node-1.files.brick_online": False}),
+        ("files", "node-1", BROKEN, "self-heal daemon", {"node-1.files.self_heal_online": False}),
+        ("files", "node-1", BROKEN, "Stopped", {"node-1.files.volume_status": "Stopped"}),
+        ("files", "node-1", BROKEN, "keeps 2 copies", {"node-1.files.replicas": 2}),
+        ("files", "node-1", BROKEN, "does not reach", {"node-1.files.heal.1.connected": False}),
+        ("files", "node-1", BROKEN, "sees 0 of 3 bricks", {"node-1.files.heal": ()}),
+        ("files", None, BUSY, "4 files to heal (noted by node-2)", {"node-1.files.heal.1.pending": 4}),
+        ("files", None, BROKEN, "1 file in split-brain", {"node-3.files.heal.*.split_brain": 1}),
+        ("files", "node-1", UNKNOWN, "not known", {"node-1.files.heal_error": "Another transaction is in progress"}),
+        ("files", "node-1", BROKEN, "not mounted", {"node-1.files.mounted": False, "node-1.files.writable": False}),
+        ("files", "node-1", BROKEN, "takes no write", {"node-1.files.writable": False}),
+        ("files", None, BROKEN, "of node-1 is not seen on node-2", {"node-2.files.seen": {"node-3": NOW}}),
+        ("files", "node-1", BUSY, "glusterd is activating", {"node-1.files.glusterd": "activating"}),
+        (
+            "files",
+            "node-1",
+            BROKEN,
+            "does not run",
+            {"node-1.files.error": "refused", "node-1.files.down": True, "node-1.files.glusterd": "inactive"},
+        ),
+        ("files", "node-1", UNKNOWN, "no answer", {"node-1.files.error": "gluster did not end in 3.0 s"}),
+        # Host
+        ("host", "node-1", BROKEN, "3.0 % free", {"node-1.host.disks./.free_percent": 3.0}),
+        ("host", "node-1", BROKEN, "inodes", {"node-1.host.disks./.free_inodes_percent": 1.0}),
+        ("host", "node-1", BROKEN, "MiB of memory are available", {"node-1.host.memory_available_mib": 20}),
+        ("host", "node-1", BROKEN, "has 2 vCPU", {"node-1.host.vcpus": 2}),
+        ("host", "node-1", BROKEN, "has 3840 MiB", {"node-1.host.memory_mib": 3840}),
+        ("host", "node-1", BUSY, "packages", {"node-1.host.package_lock": True}),
+        ("host", "node-1", BROKEN, "+1.00 s off", {"node-1.host.clock_offset_seconds": 1.0}),
+        ("host", "node-1", UNKNOWN, "no answer", {"node-1.host.error": "no /proc"}),
+        ("host", "node-1", BROKEN, "answers as node-2", {"node-1.node": "node-2"}),
+        ("host", None, BROKEN, "one hostname", {"node-1.host.hostname": "node-2"}),
+        ("host", None, BROKEN, "apart", {"node-1.host.clock": NOW + 30}),
+        ("host", "node-2", BROKEN, "cannot be reached", {"node-2": Unreachable("SSH: timed out")}),
+    ],
+)
+def test_each_fault_is_found(service: str, node: str | None, state: State, words: str, changes: dict[str, Any]) -> None:
+    verdict = judged(healthy(), changes)
+    found = [item for item in verdict.problems if (item.service, item.node) == (service, node)]
+    assert any(item.state is state and words in item.reason for item in found), verdict.problems
+    assert verdict.of(service).severity >= state.severity
+
+
+def test_a_joining_member_makes_the_environment_busy_and_no_worse() -> None:
+    changes: dict[str, Any] = {
+        "node-2.database.unit": "activating",
+        "node-2.database.error": "no socket",
+        "node-2.database.down": True,
+        "node-2.database.transfer": "wsrep_sst_mariabackup",
+        "node-1.database.state": "Donor/Desynced",
+        "node-1.database.size": 2,
+        "node-3.database.size": 2,
+        f"node-1.{server_path('db_writer', 'node-2')}": "DOWN",
+    }
+    assert judged(healthy(), changes).state is BUSY
+
+
+def test_a_failover_in_progress_makes_redis_busy_and_no_worse() -> None:
+    changes: dict[str, Any] = {
+        "node-2.redis.sentinels.cache.flags": ("master", "o_down", "failover_in_progress"),
+        "node-2.redis.instances.cache.primary_link_up": False,
+        "node-3.redis.instances.cache.primary_link_up": False,
+        "node-2.redis.sentinels.cache.address": address(2),
+        "node-2.redis.instances.cache.role": "master",
+    }
+    assert judged(healthy(), changes).of("redis") is BUSY
+
+
+def test_a_gateway_on_a_foreign_node_is_healthy_with_a_note() -> None:
+    changes = {"node-1.gateway.held": (), "node-2.gateway.held": (gateway(1), gateway(2))}
+    verdict = judged(healthy(), changes)
+    assert verdict.state is HEALTHY
+    assert any("10.0.0.101 of node-1 is held by node-2" in item.reason for item in verdict.findings)
+
+
+def test_notes_do_not_make_a_host_unhealthy() -> None:
+    changes: dict[str, Any] = {
+        "node-1.host.failed_units": ("logrotate.service",),
+        "node-1.host.pending_restarts": {"mariadb_galera": "99-trivet.cnf changed"},
+    }
+    verdict = judged(healthy(), changes)
+    assert verdict.state is HEALTHY
+    assert sum(item.node == "node-1" and item.service == "host" for item in verdict.findings) == 2
+
+
+def drained_node() -> dict[str, Any]:
+    """node-2 drained and its services stopped, as in the middle of a rotation's step."""
+    return {
+        "node-2.host.drains": dict.fromkeys(("web", "database", "redis", "search"), DRAIN),
+        "node-2.web.nginx": "inactive",
+        "node-2.web.direct": Page(error="refuses"),
+        "node-2.database.error": "no socket",
+        "node-2.database.down": True,
+        "node-2.database.unit": "inactive",
+        "node-1.database.size": 2,
+        "node-3.database.size": 2,
+        "node-2.search.error": "refuses",
+        "node-2.search.down": True,
+        "node-2.search.unit": "inactive",
+        "node-1.search.nodes": 2,
+        "node-3.search.nodes": 2,
+        "node-1.search.status": "yellow",
+        "node-1.search.unassigned_shards": 5,
+        "node-1.search.allocation": "primaries",
+    }
+
+
+def test_a_drained_node_is_busy_with_owner_and_reason() -> None:
+    verdict = judged(healthy(), drained_node())
+    assert verdict.state is BUSY
+    reasons = [item.reason for item in verdict.problems if item.node == "node-2"]
+    assert "drained by rotation: upscale to 12" in reasons
+    assert any("mariadb does not run" in reason and "(drained by rotation)" in reason for reason in reasons)
+
+
+def test_an_expired_drain_excuses_nothing() -> None:
+    flags = {name: replace(DRAIN, expires=NOW) for name in ("web", "database", "redis", "search")}
+    verdict = judged(healthy(), {**drained_node(), "node-2.host.drains": flags})
+    assert verdict.of("database", "node-2") is BROKEN
+    assert verdict.of("database") is BROKEN
+
+
+def test_a_drain_excuses_no_other_node_and_no_unknown() -> None:
+    changes = {**drained_node(), "node-3.web.direct": Page(status=500)}
+    assert judged(healthy(), changes).state is BROKEN
+    changes = {**drained_node(), "node-2.web.nginx": "active", "node-2.web.error": "no time left"}
+    assert judged(healthy(), changes).state is UNKNOWN
+
+
+def test_apart_from_its_drain_a_whole_node_is_healthy() -> None:
+    changes: dict[str, Any] = {
+        "node-2.host.drains": {"web": DRAIN, "database": DRAIN},
+        f"node-1.{server_path('web', 'node-2')}": "DRAIN (agent)",
+        f"node-3.{server_path('db_writer', 'node-2')}": "MAINT",
+    }
+    verdict = judged(healthy(), changes)
+    assert verdict.state is BUSY
+    assert verdict.apart_from_drains().state is HEALTHY
+    broken_too = judged(healthy(), {**changes, "node-2.web.direct": Page(status=500)})
+    assert broken_too.apart_from_drains().state is BUSY
+
+
+def test_held_connections_are_busy() -> None:
+    facts = healthy()
+    servers = facts["node-1"].proxies.servers  # type: ignore[union-attr]
+    held = tuple(
+        replace(item, status="MAINT") if (item.backend, item.server) == ("handover", "db_writer") else item
+        for item in servers
+    )
+    verdict = judged(facts, {"node-1.proxies.servers": held})
+    assert verdict.of("database", "node-1") is BUSY
+
+
+def test_an_unreachable_node_is_broken_everywhere_and_named_once() -> None:
+    verdict = judged(healthy(), {"node-3": Unreachable("SSH: timed out")})
+    assert verdict.exit_code == 2
+    assert verdict.unreachable == ("node-3",)
+    assert verdict.of("search", "node-3") is BROKEN
+    about = [item for item in verdict.findings if item.node == "node-3"]
+    assert [item.reason for item in about] == ["node-3 cannot be reached: SSH: timed out"]
+
+
+def test_a_node_nobody_asked_is_unreachable() -> None:
+    facts = healthy()
+    del facts["node-2"]
+    assert assess(expectation(), facts).unreachable == ("node-2",)
+
+
+def test_clocks_are_compared_only_when_somebody_measured() -> None:
+    changes: dict[str, Any] = {"*.asked_at": None, "node-1.host.clock": NOW + 30}
+    assert judged(healthy(), changes).state is HEALTHY
+    # Within the time the question took nothing is certain.
+    assert judged(healthy(), {"node-1.host.clock": NOW + 2, "node-2.host.clock": NOW}).state is HEALTHY
+
+
+def test_marks_of_a_clock_that_was_set_back_are_not_compared() -> None:
+    changes: dict[str, Any] = {"node-1.files.previous": NOW + 90, "node-2.files.seen": {"node-3": NOW}}
+    assert judged(healthy(), changes).of("files") is HEALTHY
+
+
+def test_a_server_that_a_proxy_does_not_know_is_broken() -> None:
+    web = ProxyServer(backend="web", server="node-1", server_id=1, status="UP")
+    verdict = judged(healthy(), {"node-1.proxies.servers": (web,)})
+    assert verdict.of("web", "node-2") is BROKEN
+    assert any("does not know it in web" in item.reason for item in verdict.problems)
+
+
+def test_a_verdict_survives_json() -> None:
+    verdict = judged(healthy(), {"node-3": Unreachable("gone"), "node-1.web.direct": Page(status=500)})
+    data = json.loads(json.dumps(verdict.to_dict()))
+    assert Verdict.from_dict(data) == verdict
+    assert data["state"] == "broken"
+    assert data["exit_code"] == 2
+    assert data["nodes"]["node-2"]["web"] == "healthy"
+    assert data["services"]["web"] == "broken"
+
+
+def test_every_problem_of_a_node_names_the_next_command() -> None:
+    verdict = judged(healthy(), {"node-1.database.connected": False, "node-2.files.brick_online": False})
+    assert all(item.next_command for item in verdict.problems)
+
+
+def test_states_rank_and_translate_to_exit_codes() -> None:
+    assert sorted(State, key=lambda state: state.severity) == [HEALTHY, BUSY, UNKNOWN, BROKEN]
+    assert [state.exit_code for state in (HEALTHY, BUSY, BROKEN, UNKNOWN)] == [0, 1, 2, 3]
