@@ -55,7 +55,7 @@ def check_secrets(environment: Environment) -> None:
     if not path.exists():
         raise InputError(
             f"{path} does not exist: the secrets of {environment.name} are missing",
-            f"trivet converge {environment.name} generates them on a first run",
+            f"trivet converge {environment.label} generates them on a first run",
         )
     present = (yaml.safe_load(_vault("view", path)) or {}).get("trivet_secrets") or {}
     missing = [name for name in SECRET_NAMES if not present.get(name)]

@@ -86,7 +86,7 @@ def wait_healthy(environment: Environment, output: Output) -> None:
     if verdict.state != State.HEALTHY:
         raise RotationHalted(
             f"{environment.name} is not healthy {HEALTHY_SECONDS} s after it was converged",
-            f"trivet status {environment.inventory}",
+            f"trivet status {environment.label}",
         )
 
 
@@ -102,7 +102,9 @@ def rotate_under_load(
         host=environment.domain,
         verify_urls=tunnels.urls,
     )
-    events = state_directory() / environment.name / "probes" / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    events = (
+        state_directory() / environment.label.replace("/", "-") / "probes" / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+    )
     probe = BackgroundProbe(settings, events)
     output.event("probe", text=f"probe: {rate:g} requests/s on {', '.join(environment.gateways)}; events in {events}")
     probe.start()

@@ -11,7 +11,7 @@ from typing import Any
 
 NODE_FILE = Path("/etc/trivet/node.json")
 
-REDIS_PORTS = {"cache": 6390, "session": 6380}
+REDIS_PORTS = {"cache": 6380, "session": 6390}
 SENTINEL_PORT = 26379
 SEARCH_PORT = 9200
 WEB_PORT = 8080

@@ -58,6 +58,13 @@ class Environment:
     variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def label(self) -> str:
+        """What an operator types for ENV: the lab's name, else the inventory folder's."""
+        return str(
+            self.variables.get("trivet_lab") or (self.inventory if self.inventory.is_file() else self.inventory.name)
+        )
+
+    @property
     def provider(self) -> str:
         """The provider that resizes its machines."""
         return str(self.variables.get("trivet_provider", "none"))

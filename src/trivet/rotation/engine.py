@@ -18,6 +18,7 @@ from typing import Any
 from trivet.ansible.secrets import check_secrets
 from trivet.errors import InputError, RotationHalted, TrivetError
 from trivet.health.facts import Unreachable
+from trivet.health.findings import State
 from trivet.health.holders import gateway_holders, redis_primary, writer
 from trivet.health.verdict import Verdict
 from trivet.model import Environment
@@ -31,6 +32,9 @@ from trivet.rotation.steps import REDIS_INSTANCES, NodeSteps, blocking
 
 # From this step on a failure leaves the node drained; before it, the drain is undone.
 FIRST_TOUCHING_STEP = Step.STOP
+
+# A busy machine may keep a collector from its answer for a moment.
+SETTLE_SECONDS = 90.0
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
@@ -97,15 +101,24 @@ class Rotation:
             )
 
     def _planned(self, nodes: Nodes) -> Plan:
-        observation = observe(nodes)
+        observation = self._settled(nodes)
         reasons = blocking(observation.verdict, drained=None)
         if reasons:
             raise InputError(
                 f"{self._environment.name} is not healthy, so no node may be taken out: {'; '.join(reasons[:4])}",
-                f"trivet status {self._environment.inventory}",
+                f"trivet status {self._environment.label}",
             )
         self._check_data_fits(observation)
         return Plan(self._environment.name, self._environment.size, self._size, ordered(self._roles(observation)))
+
+    def _settled(self, nodes: Nodes) -> Observation:
+        """Look until nothing is merely busy or unknown, at most for SETTLE_SECONDS; what is broken is not waited for."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            observation = observe(nodes)
+            if observation.verdict.state in (State.HEALTHY, State.BROKEN) or time.monotonic() > deadline:
+                return observation
+            time.sleep(2)
 
     def _check_data_fits(self, observation: Observation) -> None:
         memory = provider_for(self._environment).target(self._size).memory_mib
@@ -133,14 +146,14 @@ class Rotation:
         }
 
     def _run(self, nodes: Nodes, provider: Provider, plan: Plan, lease: Lease) -> RotationReport:
-        journal = Journal.begin(self._environment.name, self._owner.replace("/", "-"), plan)
+        journal = Journal.begin(self._environment.label.replace("/", "-"), self._owner.replace("/", "-"), plan)
         report = RotationReport(plan, journal.path)
         self._listener({"event": "plan", **plan.to_dict(), "journal": str(journal.path)})
         started = time.monotonic()
         remaining = [planned.name for planned in plan.nodes]
         while remaining:
             # Roles move with each node: the order of those that are left is decided anew.
-            observation = observe(nodes)
+            observation = self._settled(nodes)
             self._halt_unless_healthy(observation.verdict)
             roles = self._roles(observation)
             name = ordered({node: roles[node] for node in roles if node in remaining})[0].name
@@ -156,7 +169,7 @@ class Rotation:
         if reasons:
             raise RotationHalted(
                 f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:4])}",
-                f"trivet status {self._environment.inventory}",
+                f"trivet status {self._environment.label}",
             )
 
     def _rotate_node(

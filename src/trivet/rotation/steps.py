@@ -21,7 +21,8 @@ from trivet.rotation.plan import Step
 # Longer than a rotation of one node ever takes; a killed runner's drain ends by itself after that.
 DRAIN_EXPIRES_SECONDS = 3600
 SETTLE_SECONDS = 60.0
-IN_FLIGHT_SECONDS = 20.0
+# The hold port lets nobody wait longer than that.
+IN_FLIGHT_SECONDS = 15.0
 GATE_SECONDS = 900.0
 SOAK_SECONDS = 6.0
 POLL_SECONDS = 0.1
@@ -97,15 +98,23 @@ class NodeSteps:
         everyone = ",".join(node.name for node in self._environment.nodes)
         swapped = False
         try:
-            self._agents("proxy", "hold", backend)
-            self._wait(
-                lambda: self._in_flight(backend, None) == 0, IN_FLIGHT_SECONDS, f"connections of {backend} to end"
-            )
+            self._hold(backend)
             swap()
             swapped = True
         finally:
             self._agents("proxy", "release", backend, "--ready", ready if swapped else everyone)
         self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
+
+    def _hold(self, backend: str) -> None:
+        """Hold a backend on every proxy and wait until nothing of it is in flight.
+
+        :raises RotationHalted: when something still is after IN_FLIGHT_SECONDS.
+        """
+        arguments = ("proxy", "hold", backend, "--wait", str(IN_FLIGHT_SECONDS))
+        answers = self._nodes.agents(self._environment.nodes, *arguments, timeout=IN_FLIGHT_SECONDS + 15)
+        left = sum(answer["in_flight"] for answer in answers.values())
+        if left:
+            raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
 
     def _wait_applied(self, successor: Node) -> None:
         wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
@@ -114,17 +123,6 @@ class NodeSteps:
             IN_FLIGHT_SECONDS,
             f"{successor.name} to apply what {self._node.name} committed",
         )
-
-    def _in_flight(self, backend: str, server: str | None) -> int:
-        """Sessions of a backend on all proxies, those by way of the hold ports included.
-
-        :param server: only to this server; to all but ``hold`` when None.
-        """
-        count = 0
-        for answer in self._agents("proxy", "sessions", backend).values():
-            servers = answer["sessions"].get(backend, {})
-            count += sum(n for name, n in servers.items() if (name == server if server else name != "hold"))
-        return count
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
@@ -137,14 +135,15 @@ class NodeSteps:
         self._nodes.agent(self._node, "search", "flush", timeout=120)
 
     def _idle(self, backend: str) -> bool:
-        return self._in_flight(backend, self._node.name) == 0
+        answers = self._agents("proxy", "sessions", backend)
+        return not any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers.values())
 
     def _drained_everywhere(self) -> bool:
         states = self._agents("proxy", "states")
         servers = [
             server for answer in states.values() for server in answer["servers"] if server["server"] == self._node.name
         ]
-        return all(not server["status"].startswith("UP") for server in servers if server["backend"] == "web")
+        return all(not server["state"] == "UP" for server in servers if server["backend"] == "web")
 
     def move_gateways_away(self) -> None:
         """Move every gateway address that the node holds to the next node, losslessly."""
@@ -171,7 +170,9 @@ class NodeSteps:
         :raises RotationHalted: when its CPUs differ, or its memory by more than the kernel keeps for itself.
         """
         target = self._provider.target(self._size)
-        result = self._nodes.run(self._node, ["sh", "-c", "nproc; awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo"])
+        result = self._nodes.run(
+            self._node, ["sh", "-c", "nproc; awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo"]
+        )
         words = result.output.split()
         if result.code != 0 or len(words) != 2:
             raise RotationHalted(f"{self._node.name} does not say what it has: {result.error or result.output}")
@@ -220,7 +221,7 @@ class NodeSteps:
         ]
         # A replica is down as a primary and a primary down as a replica: those two follow from the role.
         relevant = [server for server in servers if server["backend"] in ("web", "db_reader", "search")]
-        return bool(relevant) and all(server["status"].startswith("UP") for server in relevant)
+        return bool(relevant) and all(server["state"] == "UP" for server in relevant)
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break."""
@@ -261,7 +262,7 @@ class NodeSteps:
         return self._nodes.agents(self._environment.nodes, *arguments)
 
     def _status_command(self) -> str:
-        return f"trivet status {self._environment.inventory.name}"
+        return f"trivet status {self._environment.label}"
 
     def _wait(self, done: Callable[[], bool], seconds: float, what: str, why: Callable[[], str] = lambda: "") -> None:
         """Poll until done.

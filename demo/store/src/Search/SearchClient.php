@@ -27,7 +27,7 @@ final class SearchClient
      * @param int $seconds how long one attempt may take; no further one starts after that time
      * @return array<mixed>|null the answer; null when there is no such thing (404)
      */
-    public function request(string $method, string $path, array|string|null $body = null, int $seconds = 5): ?array
+    public function request(string $method, string $path, array|string|null $body = null, int $seconds = 8): ?array
     {
         $backoff = new Backoff(5, $seconds);
         do {

@@ -43,7 +43,7 @@ def parse_stat(answer: str) -> tuple[ProxyServer, ...]:
             backend=row["pxname"],
             server=row["svname"],
             server_id=int(row["sid"]),
-            status=row["status"],
+            status=status_word(row["status"], row["weight"]),
             backup=row["bck"] == "1",
             sessions=int(row["scur"] or 0),
             queue=int(row["qcur"] or 0),
@@ -53,13 +53,19 @@ def parse_stat(answer: str) -> tuple[ProxyServer, ...]:
     )
 
 
+def status_word(status: str, weight: str) -> str:
+    """HAProxy's own word, but for a server that its agent drained: that one is ``UP`` with weight 0 to HAProxy."""
+    return "DRAIN" if status.startswith("UP") and weight == "0" else status
+
+
 def parse_writer(answer: str, servers: tuple[ProxyServer, ...]) -> str | None:
     """The server that the table of the writer's backend holds, None when it is empty.
 
     The key (the server's name) is preferred to its number: the number is local to one HAProxy.
     """
     for line in answer.splitlines():
-        if match := re.search(r"\bserver_key=(\S+)", line):
+        # "-" is no name: the entry was set by number over the runtime API.
+        if (match := re.search(r"\bserver_key=(\S+)", line)) and match[1] != "-":
             return match[1]
         if match := re.search(r"\bserver_id=(\d+)", line):
             names = {item.server_id: item.server for item in servers if item.backend == WRITER_BACKEND}
