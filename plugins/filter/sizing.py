@@ -17,7 +17,9 @@ description:
   - One place for every figure that follows from the size of a node. The formulas are explained in C(docs/sizing.md).
 options:
   _input:
-    description: C(cpus) (number of virtual CPUs) and C(memory_mib) (MiB of RAM) of the node, and C(nodes), how many nodes the environment has (3).
+    description:
+      - C(cpus) (number of virtual CPUs) and C(memory_mib) (MiB of RAM) of the node, and C(nodes), how many nodes the
+        environment has (3).
     type: dict
     required: true
 """
@@ -68,7 +70,8 @@ def sizing(node: dict[str, Any]) -> dict[str, int]:
         "opcache_mib": min(512, max(64, memory // 24)),
         # A unified node leaves 25 % of RAM to InnoDB; half would starve the other services.
         "mariadb_buffer_pool_mib": max(128, memory // 4),
-        # Every child of every node may talk to the one writer, and a neighbour may be one size ahead (twice the children).
+        # Every child of every node may talk to the one writer, and a neighbour may be one size ahead (twice the
+        # children).
         "mariadb_max_connections": max(300, 2 * children * nodes + 50),
         # A node must find its absence in the cache (IST); a rotation keeps it away for minutes.
         "mariadb_gcache_mib": min(4096, max(128, memory // 8)),

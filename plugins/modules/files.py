@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: files
 short_description: Apply a set of files, directories and links in one call
 description:
-  - Writes the whole configuration of a service in one module execution. The cost of Ansible is module executions, not SSH.
+  - Writes the whole configuration of a service in one module execution.
+  - The cost of Ansible is module executions, not SSH.
   - Templates are rendered on the controller by the action plugin of the same name.
   - All or nothing. When the validation of one file fails, no file is changed.
 version_added: 0.1.0
@@ -46,7 +47,7 @@ options:
         type: str
         default: "0644"
       validate:
-        description: Command that checks the staged file, with C(%s) for its path. It is run in the folder of the destination.
+        description: Command that checks the staged file, with C(%s) for its path.
         type: str
       force:
         description: When false, a file that exists is left as it is (content, owner and mode).

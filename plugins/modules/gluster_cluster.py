@@ -211,13 +211,9 @@ class Cluster:
     def ensure_options(self, volume: ElementTree.Element | None) -> None:
         present: dict[str | None, str | None] = {}
         if volume is not None:
-            present = {
-                entry.findtext("name"): entry.findtext("value") for entry in volume.iterfind("options/option")
-            }
+            present = {entry.findtext("name"): entry.findtext("value") for entry in volume.iterfind("options/option")}
         wanted = {name: option_text(value) for name, value in self.module.params["options"].items()}
-        changes = [
-            word for name, value in wanted.items() if present.get(name) != value for word in (name, value)
-        ]
+        changes = [word for name, value in wanted.items() if present.get(name) != value for word in (name, value)]
         if changes:
             self.gluster.act("volume", "set", self.volume, *changes)
 

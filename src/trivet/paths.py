@@ -38,12 +38,10 @@ def labs_directory() -> Path:
 
 
 def collections_path() -> str:
-    """Value of ANSIBLE_COLLECTIONS_PATH under which Ansible finds ``trivet.commerce`` and the collections of ``ansible``."""
+    """Value of ANSIBLE_COLLECTIONS_PATH that leads to ``trivet.commerce`` and to the collections of ``ansible``."""
     root = collection_root()
-    if root.parts[-3:-1] == ("ansible_collections", "trivet"):
-        own = root.parents[2]
-    else:
-        own = _linked(root)
+    installed = root.parts[-3:-1] == ("ansible_collections", "trivet")
+    own = root.parents[2] if installed else _linked(root)
     site = Path(sys.prefix) / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     return f"{own}:{site}"
 

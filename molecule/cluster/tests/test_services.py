@@ -33,13 +33,18 @@ def http(url: str, method: str = "GET", body: bytes | None = None, headers: dict
 
 def search(node: Host, address: str, method: str, path: str, body: str = "") -> dict[str, object]:
     data = f"-d {shlex.quote(body)}" if body else ""
-    output = node.check_output(f"curl -sf -X {method} -H 'Content-Type: application/json' {data} http://{address}:9200{path}")
+    output = node.check_output(
+        f"curl -sf -X {method} -H 'Content-Type: application/json' {data} http://{address}:9200{path}"
+    )
     return json.loads(output)
 
 
 def test_a_row_written_on_one_node_is_read_on_the_others_and_ids_step_by_three(nodes: list[Host]) -> None:
     name = "t" + uuid.uuid4().hex[:12]
-    sql(nodes[0], f"CREATE DATABASE {name}; CREATE TABLE {name}.rows_ (id INT AUTO_INCREMENT PRIMARY KEY, said VARCHAR(40))")
+    sql(
+        nodes[0],
+        f"CREATE DATABASE {name}; CREATE TABLE {name}.rows_ (id INT AUTO_INCREMENT PRIMARY KEY, said VARCHAR(40))",
+    )
     try:
         for node in nodes:
             for _ in range(2):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """This node's vote in the lease that keeps two runners, the agent and the backup apart.
 
-A lease is held by whoever has the votes of a majority of the nodes (Gray and Cheriton, "Leases", 1989). A node gives its vote
-to one owner until the vote expires by the node's own monotonic clock reading of the wall clock, or is given back.
+A lease is held by whoever has the votes of a majority of the nodes (Gray and Cheriton, "Leases", 1989). A node gives
+its vote to one owner until the vote expires by the node's own monotonic clock reading of the wall clock, or is given
+back.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     parser = subparsers.add_parser("lease", help="this node's vote in the environment's lease")
     commands = parser.add_subparsers(dest="lease_command", required=True)
 
-    def add(name: str, run: Callable[[argparse.Namespace, Mapping[str, Any]], Answer], text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace, Mapping[str, Any]], Answer], text: str
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=run)
         return command

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from trivet.ansible.settings import ansible_environment, program
-from trivet.paths import inventories_directory, labs_directory
 from trivet.errors import InputError
 from trivet.model.environment import Environment
+from trivet.paths import inventories_directory, labs_directory
 
 
 def inventory_path(environment: str) -> Path:

@@ -16,9 +16,9 @@ from typing import Any
 import ansible_runner  # type: ignore[import-untyped]
 
 from trivet.ansible.settings import ansible_environment
-from trivet.paths import cache_directory, collection_root
 from trivet.errors import PlaybookError
 from trivet.model.environment import Environment
+from trivet.paths import cache_directory, collection_root
 
 FINAL_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 

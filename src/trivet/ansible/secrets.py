@@ -89,7 +89,8 @@ def _vault(verb: str, path: Path) -> str:
     )
     if completed.returncode != 0:
         words = " ".join(completed.stderr.split())[-300:]
-        message = f"{path} cannot be opened with the vault password in {ansible_environment()['ANSIBLE_VAULT_PASSWORD_FILE']}: {words}"
+        password_file = ansible_environment()["ANSIBLE_VAULT_PASSWORD_FILE"]
+        message = f"{path} cannot be opened with the vault password in {password_file}: {words}"
         if verb == "view":
             raise InputError(message)
         raise TrivetError(message)

@@ -10,9 +10,14 @@ from pathlib import Path
 
 from trivet.paths import cache_directory, collections_path
 
+INVENTORY_PLUGINS = ("trivet.commerce.lab", "ansible.builtin.yaml", "ansible.builtin.ini", "ansible.builtin.auto")
+
 
 def vault_password_file() -> Path:
-    """The operator's vault password, made on first use: ``$TRIVET_VAULT_PASSWORD_FILE`` or ~/.config/trivet/vault-password."""
+    """The operator's vault password, made on first use.
+
+    It is in ``$TRIVET_VAULT_PASSWORD_FILE``, by default ~/.config/trivet/vault-password.
+    """
     configured = os.environ.get("TRIVET_VAULT_PASSWORD_FILE")
     if configured:
         return Path(configured)
@@ -40,7 +45,7 @@ def ansible_environment() -> dict[str, str]:
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(cache / "facts"),
         "ANSIBLE_CACHE_PLUGIN_TIMEOUT": "86400",
-        "ANSIBLE_INVENTORY_ENABLED": "trivet.commerce.lab,ansible.builtin.yaml,ansible.builtin.ini,ansible.builtin.auto",
+        "ANSIBLE_INVENTORY_ENABLED": ",".join(INVENTORY_PLUGINS),
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from trivet.ansible import load_environment
 from trivet.cli.output import output_for
-from trivet.health.findings import State
 from trivet.health.facts import SERVICES
+from trivet.health.findings import State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Nodes, observe

@@ -99,7 +99,10 @@ def start(name: str) -> None:
     if listed()[name].state != "Running":
         run(["incus", "start", name], timeout=120)
     # The base image has no host keys: the first start makes them.
-    script = "ls /etc/ssh/ssh_host_ed25519_key >/dev/null 2>&1 || ssh-keygen -A >/dev/null; systemctl start ssh; systemctl is-active -q ssh"
+    script = (
+        "ls /etc/ssh/ssh_host_ed25519_key >/dev/null 2>&1 || ssh-keygen -A >/dev/null; "
+        "systemctl start ssh; systemctl is-active -q ssh"
+    )
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if attempt(["incus", "exec", name, "--", "sh", "-c", script], timeout=30).returncode == 0:

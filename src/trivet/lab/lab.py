@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from trivet.paths import inventories_directory, labs_directory
 from trivet.errors import LabError
 from trivet.lab import image, instances, machine, network
 from trivet.lab.search_packages import ensure_search_package
@@ -27,6 +25,7 @@ from trivet.lab.state import (
 )
 from trivet.model.environment import Environment
 from trivet.model.size import SIZES, Size, scaled, size_named
+from trivet.paths import inventories_directory, labs_directory
 
 Progress = Callable[[str], None]
 
@@ -209,7 +208,7 @@ class Lab:
 
 
 def _shared_variables(like: Environment) -> dict[str, Any]:
-    """The variables of an inventory that its copy in the lab keeps: all that are not the host's, Ansible's or the lab's own."""
+    """The variables of an inventory that its copy in the lab keeps: all but the host's, Ansible's and the lab's own."""
     return {
         key: value
         for key, value in like.variables.items()

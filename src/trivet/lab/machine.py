@@ -18,7 +18,8 @@ from trivet.lab.shell import attempt, run
 
 Progress = Callable[[str], None]
 
-# nginx-light is the package cache (apt-cacher-ng fails on resolvers that answer no AAAA); nothing of it listens by default.
+# nginx-light is the package cache (apt-cacher-ng fails on resolvers that answer no AAAA); nothing of it listens by
+# default.
 LAB_PACKAGES = (
     "btrfs-progs",
     "iproute2",
@@ -175,7 +176,7 @@ def _start_without_systemd() -> None:
 def _unmount_stale_lxcfs() -> None:
     # A killed lxcfs leaves a mount that answers "Transport endpoint is not connected".
     try:
-        os.listdir(LXCFS_MOUNT)
+        LXCFS_MOUNT.stat()
     except FileNotFoundError:
         return
     except OSError:
@@ -253,7 +254,8 @@ def _cache_configuration(address: str, pid: Path, resolvers: str) -> str:
     upstream = (
         "proxy_pass http://$http_host$request_uri; proxy_http_version 1.1;"
         ' proxy_set_header Connection ""; proxy_set_header Host $http_host;'
-        f" proxy_cache {zone}; proxy_cache_key $http_host$request_uri; proxy_cache_lock on; proxy_cache_lock_timeout 120s;"
+        f" proxy_cache {zone}; proxy_cache_key $http_host$request_uri;"
+        " proxy_cache_lock on; proxy_cache_lock_timeout 120s;"
         " proxy_ignore_headers Cache-Control Expires Vary Set-Cookie; proxy_cache_use_stale error timeout;"
     )
     return f"""\

@@ -123,8 +123,7 @@ class Probe:
         ways = [(endpoint, keep_alive) for keep_alive in (True, False) for endpoint in endpoints]
         size = max(1, round(self._settings.clients / len(ways)))
         return [
-            VisitorPool(endpoint, keep_alive, size, self._settings.connect_timeout)
-            for endpoint, keep_alive in ways
+            VisitorPool(endpoint, keep_alive, size, self._settings.connect_timeout) for endpoint, keep_alive in ways
         ]
 
     def _launch_due(self) -> None:
@@ -219,9 +218,7 @@ class Probe:
 
     def _count_lost(self, verifier: OrderVerifier) -> None:
         for order, kind, detail in verifier.losses():
-            outcome = Outcome(
-                RequestKind.ORDER, order.url, order.phase, order.due, order.due, None, kind, detail
-            )
+            outcome = Outcome(RequestKind.ORDER, order.url, order.phase, order.due, order.due, None, kind, detail)
             self._emit_failure(self._recorder.add_late(outcome))
 
     def _report(self, ended: float, orders: Orders) -> ProbeReport:

@@ -226,9 +226,7 @@ class Shop:
 
         def accept(response: Response) -> None:
             if response.status == 409:
-                raise RequestFailed(
-                    FailureKind.SESSION_LOST, f"acknowledged was {lines}, checkout found no cart"
-                )
+                raise RequestFailed(FailureKind.SESSION_LOST, f"acknowledged was {lines}, checkout found no cart")
             number = _json(response, dict).get("order")
             if not isinstance(number, int) or isinstance(number, bool):
                 raise RequestFailed(FailureKind.BAD_BODY, f"no order number in {_excerpt(response)}")

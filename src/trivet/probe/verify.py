@@ -87,19 +87,14 @@ class OrderVerifier:
                 losses.append((order, FailureKind.ORDER_LOST, detail))
             duplicate = [look.url for look in self.looks if look.duplicate(order.key)]
             if duplicate:
-                detail = (
-                    f"key {order.key} of order {order.number} made more than one on {', '.join(duplicate)}"
-                )
+                detail = f"key {order.key} of order {order.number} made more than one on {', '.join(duplicate)}"
                 losses.append((order, FailureKind.ORDER_DUPLICATE, detail))
         return losses
 
     @property
     def _complete(self) -> bool:
         acknowledged = self._ledger.acknowledged.values()
-        return all(
-            look.error is None and not any(look.missing(order) for order in acknowledged)
-            for look in self.looks
-        )
+        return all(look.error is None and not any(look.missing(order) for order in acknowledged) for look in self.looks)
 
     def _node(self, look: Look) -> NodeOrders:
         acknowledged = self._ledger.acknowledged.values()
@@ -132,9 +127,7 @@ async def _listed(url: str, since: datetime, settings: ProbeSettings) -> list[Li
         after = listed[-1].number if listed else 0
         try:
             async with asyncio.timeout(PAGE_SECONDS):
-                page = order_page(
-                    await get_once(endpoint, orders_target(since, after), JSON_ONLY, PAGE_SECONDS)
-                )
+                page = order_page(await get_once(endpoint, orders_target(since, after), JSON_ONLY, PAGE_SECONDS))
         except TimeoutError:
             raise RequestFailed(FailureKind.TIMEOUT, f"no list of orders in {PAGE_SECONDS:.0f} s") from None
         if not page:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Any machines: the operator's own scripts stop, resize and start them.
 
-Contract: ``trivet_provider_command`` of the inventory is a program. It is called as ``PROGRAM check|stop|resize|start NODE`` with the
-environment variables TRIVET_NODE, TRIVET_ADDRESS, TRIVET_SIZE, TRIVET_CPUS and TRIVET_MEMORY_MIB. It waits until the verb is
-done and exits 0; anything else halts the rotation, with its last words as the reason. Every verb must be harmless when repeated.
+Contract: ``trivet_provider_command`` of the inventory is a program. It is called as
+``PROGRAM check|stop|resize|start NODE`` with the environment variables TRIVET_NODE, TRIVET_ADDRESS, TRIVET_SIZE,
+TRIVET_CPUS and TRIVET_MEMORY_MIB. It waits until the verb is done and exits 0; anything else halts the rotation, with
+its last words as the reason. Every verb must be harmless when repeated.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class CommandProvider:
         program = str(environment.variables.get("trivet_provider_command") or "")
         if not program or shutil.which(program) is None:
             raise InputError(
-                f"{environment.inventory}: trivet_provider_command is {program!r}; provider command needs an executable program "
-                "(docs/operations.md says how it is called)"
+                f"{environment.inventory}: trivet_provider_command is {program!r}; "
+                "provider command needs an executable program (docs/operations.md says how it is called)"
             )
         self._program = program
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The loop of a rotation: plan, lease, preflight, one node after the other, final verdict.
 
-Never two nodes at a time, never the next node without a fresh verdict, and every step is in the journal before it begins.
+Never two nodes at a time, never the next node without a fresh verdict, and every step is in the journal before it
+begins.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Rotation:
     def plan(self) -> Plan:
         """Look at the environment and say what would be done. Touches nothing.
 
-        :raises TrivetError: when it is refused: unknown size, size too small, environment not healthy, a node not reachable.
+        :raises TrivetError: when it is refused: unknown size, size too small, environment not healthy, a node not
+            reachable.
         """
         self._check_input()
         with Nodes(self._environment) as nodes:
@@ -97,7 +99,8 @@ class Rotation:
         memory = provider_for(self._environment).target(self._size).memory_mib
         if memory < SMALLEST_NODE_MIB:
             raise InputError(
-                f"size {target.name} gives a node {memory} MiB; every service together needs at least {SMALLEST_NODE_MIB} MiB"
+                f"size {target.name} gives a node {memory} MiB; "
+                f"every service together needs at least {SMALLEST_NODE_MIB} MiB"
             )
 
     def _planned(self, nodes: Nodes) -> Plan:
@@ -112,7 +115,7 @@ class Rotation:
         return Plan(self._environment.name, self._environment.size, self._size, ordered(self._roles(observation)))
 
     def _settled(self, nodes: Nodes) -> Observation:
-        """Look until nothing is merely busy or unknown, at most for SETTLE_SECONDS; what is broken is not waited for."""
+        """Look until nothing is merely busy or unknown, for SETTLE_SECONDS at most; nobody waits for what is broken."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             observation = observe(nodes)
@@ -128,7 +131,8 @@ class Rotation:
             # Sessions are never evicted: what is there must fit into what the role gives the instance.
             if used > memory // 24:
                 raise InputError(
-                    f"size {self._size} gives the sessions {memory // 24} MiB of memory, but {name} holds {used} MiB of them"
+                    f"size {self._size} gives the sessions {memory // 24} MiB of memory, "
+                    f"but {name} holds {used} MiB of them"
                 )
 
     def _roles(self, observation: Observation) -> dict[str, Roles]:

@@ -72,5 +72,5 @@ def test_bad_values_are_named(override: dict[str, Any], words: str) -> None:
 
 
 def test_the_error_names_the_file() -> None:
-    with pytest.raises(InputError, match="inventories/x/hosts.yml"):
+    with pytest.raises(InputError, match=r"inventories/x/hosts\.yml"):
         environment(listing(trivet_domain=None))

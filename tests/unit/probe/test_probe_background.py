@@ -44,9 +44,7 @@ def shop_in_a_thread() -> Iterator[ShopServer]:
 
 
 def settings(shop: ShopServer, **values: float) -> ProbeSettings:
-    return ProbeSettings(
-        urls=(shop.url,), rate=50.0, duration=60.0, timeout=10.0, verify_timeout=2.0, **values
-    )  # type: ignore[arg-type]
+    return ProbeSettings(urls=(shop.url,), rate=50.0, duration=60.0, timeout=10.0, verify_timeout=2.0, **values)  # type: ignore[arg-type]
 
 
 def wait_until(condition: object, seconds: float = 10.0) -> None:

@@ -17,15 +17,11 @@ from trivet.probe.figures import GapTracker, LatencyHistogram, nearest_rank
 from trivet.probe.http import Malformed, Response, ResponseParser
 
 latencies = st.lists(st.floats(0, 600, allow_nan=False), min_size=1, max_size=300)
-percents = st.one_of(
-    st.sampled_from([50.0, 90.0, 99.0, 99.9]), st.integers(1, 1000).map(lambda tenth: tenth / 10)
-)
+percents = st.one_of(st.sampled_from([50.0, 90.0, 99.0, 99.9]), st.integers(1, 1000).map(lambda tenth: tenth / 10))
 
 
 @given(latencies, percents)
-def test_nearest_rank_is_the_smallest_value_that_covers_the_share(
-    values: list[float], percent: float
-) -> None:
+def test_nearest_rank_is_the_smallest_value_that_covers_the_share(values: list[float], percent: float) -> None:
     ordered = sorted(values)
     result = nearest_rank(ordered, percent)
     covered = sum(value <= result for value in values) * 1000

@@ -67,12 +67,7 @@ def test_a_healthy_shop_has_no_failure() -> None:
     assert set(report.kinds) == {
         "home", "product", "search", "media-read", "media-write", "cart-write", "cart-read", "order"
     }  # fmt: skip
-    assert (
-        report.orders.acknowledged
-        == report.orders.found
-        == report.kinds["order"].requests
-        == len(shop.orders)
-    )
+    assert report.orders.acknowledged == report.orders.found == report.kinds["order"].requests == len(shop.orders)
     assert report.orders.acknowledged > 10
     assert report.served_by == {"node1": 300}
     assert sum(second.requests for second in report.timeline) == 300
@@ -84,9 +79,7 @@ def test_a_healthy_shop_has_no_failure() -> None:
 def test_half_of_the_clients_keep_their_connection() -> None:
     _, shop = run_probe()
     closing = [request for request in shop.requests if request.headers.get("connection") == "close"]
-    kept = Counter(
-        request.connection for request in shop.requests if request.headers.get("connection") != "close"
-    )
+    kept = Counter(request.connection for request in shop.requests if request.headers.get("connection") != "close")
     assert sum(kept.values()) == 60
     # Four of the eight clients; on a busy machine others come along for a moment.
     assert len([requests for requests in kept.values() if requests > 1]) >= 4
@@ -147,9 +140,7 @@ def test_a_dead_address_times_out() -> None:
 
     async def run(dead: str) -> ProbeReport:
         async with ShopServer() as shop:
-            settings = ProbeSettings(
-                urls=(shop.url, dead), connect_timeout=0.2, weights=only(Operation.HOME), **QUICK
-            )
+            settings = ProbeSettings(urls=(shop.url, dead), connect_timeout=0.2, weights=only(Operation.HOME), **QUICK)
             return await Probe(settings).run()
 
     with contextlib.ExitStack() as stack:
@@ -269,9 +260,7 @@ def test_corrupt_media_is_seen() -> None:
         shop.corrupt_media = True
 
     report, _ = run_probe(corrupt, weights=only(Operation.MEDIA_READ))
-    assert report.kinds["media-read"].failures_by_kind == {
-        FailureKind.BAD_BODY: report.kinds["media-read"].requests
-    }
+    assert report.kinds["media-read"].failures_by_kind == {FailureKind.BAD_BODY: report.kinds["media-read"].requests}
 
 
 def test_connection_close_and_idle_closes_are_no_failures() -> None:
@@ -426,12 +415,8 @@ def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> Non
 
 def test_https_is_verified_unless_told_otherwise(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=shop -days 1"
-    )
-    subprocess.run(
-        [*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
-    )
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=shop -days 1"
+    subprocess.run([*command.split(), "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
 

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders what the roles write, with Ansible's own templating and the inventories that come with Trivet, without a host.
+
+The scenario is production with three nodes, or integration with one; the facts of the nodes are made up here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader, lookup_loader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from daemons import Daemons
+
+from trivet.ansible.secrets import SECRET_NAMES
+from trivet.paths import collections_path
+
+init_plugin_loader(collections_path().split(":"))
+
+from ansible_collections.trivet.commerce.plugins.action.files import ActionModule
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORIES = ROOT / "inventories"
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+
+# Quotes and the like, which a template that does not quote would stumble over.
+SECRETS = {name: f"{name}-x'y\\z" for name in SECRET_NAMES}
+FACTS: dict[str, Any] = {
+    "default_ipv4": {"interface": "eth0"},
+    "processor_nproc": 2,
+    "memtotal_mb": 3840,
+    "distribution": "Debian",
+    "distribution_major_version": "12",
+    "packages": {},
+}
+# What tasks of the roles have registered by the time they render.
+REGISTERED: dict[str, Any] = {
+    "__base_look": {"stdout": "", "stdout_lines": []},
+    "__elasticsearch_look": {"stdout": "map_count 262144", "stdout_lines": ["map_count 262144"]},
+    "ansible_check_mode": False,
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file as a role would write it."""
+
+    dest: str
+    content: str
+    owner: str
+    group: str
+    mode: str
+    validate: str | None
+    only_once: bool
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines without indentation, comments and blanks."""
+        stripped = (line.strip() for line in self.content.splitlines())
+        return [line for line in stripped if line and not line.startswith(("#", ";", "//"))]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Lines of the form ``name = value``."""
+        pairs = (line.partition("=") for line in self.lines if "=" in line)
+        return {name.strip(): value.strip() for name, _sign, value in pairs}
+
+
+@dataclass
+class Environment:
+    """One inventory, with facts and secrets."""
+
+    name: str
+    folder: Path
+    facts: Mapping[str, Any] = field(default_factory=lambda: FACTS)
+
+    def __post_init__(self) -> None:
+        (self.folder / "group_vars").mkdir(parents=True, exist_ok=True)
+        shutil.copy(INVENTORIES / self.name / "hosts.yml", self.folder)
+        shutil.copytree(INVENTORIES / "common" / "group_vars" / "all", self.folder / "group_vars" / "all")
+        self.loader = DataLoader()
+        inventory = InventoryManager(self.loader, sources=[str(self.folder / "hosts.yml")])
+        self.variables = VariableManager(self.loader, inventory)
+        self.variables._extra_vars = {"trivet_secrets": SECRETS, **REGISTERED}
+        self.hosts = {host.name: host for host in inventory.get_hosts("trivet_nodes")}
+        for name in self.hosts:
+            self.variables.set_host_facts(name, dict(self.facts))
+        self.variables.set_host_variable  # noqa: B018
+        self.host_variables = HostVars(inventory, self.variables, self.loader)
+        self.loader.set_basedir(str(ROOT))
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of the nodes."""
+        return list(self.hosts)
+
+    def address(self, node: str) -> str:
+        """The node's own address."""
+        return str(self.host_variables[node]["trivet_address"])
+
+    def scope(self, role: str, node: str, **overrides: Any) -> dict[str, Any]:
+        """The variables of a task of the role on the node, in Ansible's order of precedence, not templated yet."""
+        folder = ROOT / "roles" / role
+        return {
+            **self._file(folder / "defaults" / "main.yml"),
+            **self.variables.get_vars(host=self.hosts[node]),
+            **self._file(folder / "vars" / "main.yml"),
+            **overrides,
+            "hostvars": self.host_variables,
+            "role_path": str(folder),
+            "ansible_search_path": [str(folder), str(folder / "tasks")],
+        }
+
+    def _file(self, path: Path) -> dict[str, Any]:
+        return (self.loader.load_from_file(str(path)) or {}) if path.exists() else {}
+
+    def value(self, role: str, node: str, expression: str, **overrides: Any) -> Any:
+        """What a variable of the role is on the node."""
+        templar = Templar(loader=self.loader, variables=self.scope(role, node, **overrides))
+        return templar.evaluate_expression(self._trusted(expression))
+
+    def _trusted(self, text: str) -> Any:
+        from ansible.template import trust_as_template
+
+        return trust_as_template(text)
+
+    def written(self, role: str, node: str | None = None, **overrides: Any) -> dict[str, Written]:
+        """Every file that the role's configure.yml writes on a node, by destination.
+
+        :param node: by default the first one.
+        :param overrides: variables of the play.
+        """
+        node = node or self.nodes[0]
+        scope = self.scope(role, node, **overrides)
+        found: dict[str, Written] = {}
+        for task in self._file_tasks(role):
+            variables = {**scope, **task.get("vars", {})}
+            templar = Templar(loader=self.loader, variables=variables)
+            for entry in templar.template(task["trivet.commerce.files"].get("files", [])):
+                written = self._rendered(ROOT / "roles" / role, dict(entry), templar, variables)
+                found[written.dest] = written
+        return found
+
+    def _file_tasks(self, role: str) -> Iterator[Any]:
+        tasks = self.loader.load_from_file(str(ROOT / "roles" / role / "tasks" / "configure.yml"))
+        # The one with a condition marks a pending restart: it depends on what the daemon does.
+        return (task for task in tasks if "trivet.commerce.files" in task and "when" not in task)
+
+    @staticmethod
+    def _rendered(folder: Path, entry: dict[str, Any], templar: Templar, variables: dict[str, Any]) -> Written:
+        content = entry.get("content", "")
+        if "src" in entry:
+            path = folder / "templates" / entry["src"]
+            action = object.__new__(ActionModule)
+            action._templar = templar
+            content = action._render(path.read_text(encoding="utf-8"), str(path), variables)
+        return Written(
+            dest=entry["dest"],
+            content=content,
+            owner=entry.get("owner", "root"),
+            group=entry.get("group", "root"),
+            mode=entry.get("mode", "0644"),
+            validate=entry.get("validate"),
+            only_once=not entry.get("force", True),
+        )
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Three nodes."""
+    return Environment("production", tmp_path_factory.mktemp("production"))
+
+
+@pytest.fixture(scope="session")
+def integration(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """One node."""
+    return Environment("integration", tmp_path_factory.mktemp("integration"))
+
+
+@pytest.fixture(scope="session")
+def sized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Environment]:
+    """Three nodes with so many CPUs and MiB."""
+
+    def make(cpus: int, memory_mib: int) -> Environment:
+        facts = {**FACTS, "processor_nproc": cpus, "memtotal_mb": memory_mib}
+        return Environment("production", tmp_path_factory.mktemp("sized"), facts)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def daemons(production: Environment) -> Daemons:
+    """A Debian root with the packages of the roles whose daemons can check a configuration."""
+    roles = ["base", "haproxy", "gateway", "mariadb_galera", "nginx", "php_fpm", "redis"]
+    node = production.nodes[0]
+    packages = [str(name) for role in roles for name in production.value(role, node, f"{role}_packages")]
+    made = Daemons(packages)
+    made.ensure()
+    return made
