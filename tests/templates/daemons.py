@@ -12,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from trivet.lab.image import RELEASE
 from trivet.lab.machine import CACHE_DIRECTORY, debian_mirror
@@ -64,14 +63,17 @@ class Daemons:
             path.write_text(text, encoding="utf-8")
 
     def check(self, command: str, address: str) -> subprocess.CompletedProcess[str]:
-        """Run a shell command in the root, on a network that has nothing but ``eth0`` with an address."""
+        """Run a shell command in the root, on a network that has nothing but ``eth0`` with an address.
+
+        What it leaves running ends with it.
+        """
         network = (
             "ip link set lo up && ip link add eth0 type veth peer name peer0 && ip link set eth0 up && "
             f"ip address add {shlex.quote(address)}/24 dev eth0 && "
             f"exec chroot {shlex.quote(str(self.root))} /bin/sh -c {shlex.quote(command)}"
         )
         return subprocess.run(
-            ["unshare", "--net", "sh", "-c", network],
+            ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", network],
             capture_output=True,
             text=True,
             timeout=CHECK_SECONDS,

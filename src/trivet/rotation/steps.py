@@ -80,29 +80,36 @@ class NodeSteps:
 
     def _hand_over_writer(self) -> None:
         self._tell("handing over the database writer")
-        ready = ",".join(other.name for other in self._others)
-        self._held("db_writer", lambda: self._wait_applied(self._others[0]), ready)
+        self._held("db_writer", self._writer_applied)
+
+    def _writer_applied(self) -> str:
+        """Wait until the successor has applied all commits; the nodes that may be the writer then."""
+        self._wait_applied(self._others[0])
+        return ",".join(other.name for other in self._others)
 
     def _hand_over_redis(self, instance: str) -> None:
         self._tell(f"handing over the Redis primary of {instance}")
-        everyone = ",".join(node.name for node in self._environment.nodes)
+        # The release waits until every proxy has seen for itself that the new primary, and it alone, is one.
         self._held(
             f"redis_{instance}_primary",
-            lambda: self._nodes.agent(self._node, "redis", "failover", instance, timeout=60),
-            everyone,
+            lambda: str(self._nodes.agent(self._node, "redis", "failover", instance, timeout=60)["to"]),
         )
 
-    def _held(self, backend: str, swap: Callable[[], object], ready: str) -> None:
-        """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens."""
+    def _held(self, backend: str, swap: Callable[[], str]) -> None:
+        """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens.
+
+        :param swap: hands over; returns the servers to use from then on, separated by commas.
+        """
         started = time.monotonic()
-        everyone = ",".join(node.name for node in self._environment.nodes)
-        swapped = False
+        ready = ",".join(node.name for node in self._environment.nodes)
         try:
             self._hold(backend)
-            swap()
-            swapped = True
+            ready = swap()
         finally:
-            self._agents("proxy", "release", backend, "--ready", ready if swapped else everyone)
+            answers = self._agents("proxy", "release", backend, "--ready", ready)
+        unsettled = [name for name, answer in answers.items() if not answer["settled"]]
+        if unsettled:
+            raise RotationHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
         self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
 
     def _hold(self, backend: str) -> None:

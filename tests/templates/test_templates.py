@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What matters in the files that the roles write: who listens where, who is asked, what stays secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROLES, ROOT, SECRETS, Environment
+
+NODES = ["production-1", "production-2", "production-3"]
+ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_secret_is_in_no_file_that_everybody_may_read(role: str, production: Environment) -> None:
+    readable = [file for file in production.written(role).values() if int(file.mode, 8) & 0o007]
+    leaks = [(file.dest, name) for file in readable for name, value in SECRETS.items() if value in file.content]
+    assert leaks == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nothing_but_root_may_write_a_configuration(role: str, production: Environment) -> None:
+    # What a daemon owns is written once and then its own.
+    files = [file for file in production.written(role).values() if not file.only_once]
+    assert [file.dest for file in files if file.owner != "root" or int(file.mode, 8) & 0o022] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_node_writes_the_same_files_and_leaves_no_template_behind(role: str, production: Environment) -> None:
+    written = [production.written(role, node) for node in production.nodes]
+    assert written[0].keys() == written[1].keys() == written[2].keys()
+    assert [file.dest for files in written for file in files.values() if "{{" in file.content] == []
+    assert production.render(role, NODES[0]) == written[0], "the same input must give the same files"
+
+
+# HAProxy
+
+
+def haproxy(environment: Environment, node: str | None = None, **overrides: Any) -> dict[str, list[str]]:
+    """Lines of each section of haproxy.cfg, by the section's kind and name."""
+    sections: dict[str, list[str]] = {}
+    for line in environment.written("haproxy", node, **overrides)["/etc/haproxy/haproxy.cfg"].content.splitlines():
+        if line and not line.startswith((" ", "#")):
+            sections[" ".join(line.split()[:2])] = lines = []
+        elif line.strip() and not line.strip().startswith("#"):
+            lines.append(line.strip())
+    return sections
+
+
+def servers(section: list[str]) -> list[list[str]]:
+    return [line.split() for line in section if line.startswith("server ")]
+
+
+BACKENDS: dict[str, tuple[int, str, int | None]] = {
+    "web": (8080, "web", None),
+    "search": (9200, "search", None),
+    "db_writer": (3307, "database", 3305),
+    "db_reader": (3307, "database", None),
+    "redis_cache_primary": (6380, "redis", 6369),
+    "redis_cache_replica": (6380, "redis", None),
+    "redis_session_primary": (6390, "redis", 6368),
+    "redis_session_replica": (6390, "redis", None),
+}
+LISTENERS = {
+    "public": ["*:80", "*:443"],
+    "local_db_writer": ["127.0.0.1:3306"],
+    "local_db_reader": ["127.0.0.1:3304"],
+    "local_redis_cache_primary": ["127.0.0.1:6370"],
+    "local_redis_cache_replica": ["127.0.0.1:6371"],
+    "local_redis_session_primary": ["127.0.0.1:6372"],
+    "local_redis_session_replica": ["127.0.0.1:6373"],
+    "local_search": ["127.0.0.1:9200"],
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_haproxy_asks_every_node_and_checks_it(backend: str, production: Environment) -> None:
+    port, service, hold = BACKENDS[backend]
+    section = haproxy(production)[f"backend {backend}"]
+    found = servers(section)
+    nodes = found[: len(NODES)]
+    assert [(words[1], words[2]) for words in nodes] == [(name, f"{ADDRESSES[name]}:{port}") for name in NODES]
+    for words in nodes:
+        text = " ".join(words)
+        assert f"agent-check agent-port 9700 agent-inter 500ms agent-addr {ADDRESSES[words[1]]}" in text
+        assert f'agent-send "{service}\\n"' in text
+    assert any(line.startswith("default-server check inter ") for line in section)
+    assert any(line.startswith(("option httpchk", "option tcp-check")) for line in section)
+    extra = found[len(NODES) :]
+    if hold is None:
+        assert extra == []
+    else:
+        assert [words[1:3] for words in extra] == [["hold", f"127.0.0.1:{hold}"]]
+        assert "backup" in extra[0]
+
+
+def test_haproxy_has_the_backends_of_the_contract_and_no_other(production: Environment) -> None:
+    sections = haproxy(production)
+    backends = {name.split()[1] for name in sections if name.startswith("backend ")}
+    assert backends == {*BACKENDS, "handover"}
+    listeners = {
+        name.split()[1]: [line.split()[1] for line in lines if line.startswith("bind ")]
+        for name, lines in sections.items()
+        if name.startswith("frontend ")
+    }
+    assert listeners == LISTENERS
+
+
+def test_haproxy_keeps_one_writer_that_all_proxies_agree_on(production: Environment) -> None:
+    for node in NODES:
+        sections = haproxy(production, node)
+        writer = sections["backend db_writer"]
+        assert any(re.fullmatch(r"stick-table type integer size \S+ nopurge peers trivet", line) for line in writer)
+        assert "stick on int(1)" in writer
+        assert "on-marked-down shutdown-sessions" in next(line for line in writer if line.startswith("default-server"))
+        assert ["backup" in words for words in servers(writer)] == [False, True, True, True]
+        assert "non-stick" in servers(writer)[-1]
+        assert sections["peers trivet"] == [f"peer {name} {ADDRESSES[name]}:10000" for name in NODES]
+        assert f"localpeer {node}" in sections["global"]
+
+
+def test_haproxy_never_repeats_a_request_that_changes_something(production: Environment) -> None:
+    sections = haproxy(production)
+    for backend in ("web", "search"):
+        assert "http-request disable-l7-retry unless { method GET HEAD OPTIONS }" in sections[f"backend {backend}"]
+
+
+def test_haproxy_of_one_node(integration: Environment) -> None:
+    sections = haproxy(integration)
+    for backend, (port, _service, hold) in BACKENDS.items():
+        found = [words[1:3] for words in servers(sections[f"backend {backend}"])]
+        wanted = [["integration-1", f"203.0.113.11:{port}"]]
+        assert found == wanted + ([["hold", f"127.0.0.1:{hold}"]] if hold else [])
+    # A lone primary has no replica to wait for.
+    assert not any("connected_slaves" in line for lines in sections.values() for line in lines)
+
+
+def test_haproxy_uses_primaries_with_a_replica_only(production: Environment) -> None:
+    for instance in ("cache", "session"):
+        primary = haproxy(production)[f"backend redis_{instance}_primary"]
+        assert "tcp-check expect min-recv 1 rstring connected_slaves:[1-9]" in primary
+
+
+def test_haproxy_redirects_to_https_only_when_asked(production: Environment) -> None:
+    redirect = "http-request redirect scheme https code 301 unless { ssl_fc }"
+    assert redirect not in haproxy(production)["frontend public"]
+    assert redirect in haproxy(production, haproxy_redirect_to_https=True)["frontend public"]
+
+
+def test_the_certificate_is_readable_by_root_alone() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/haproxy/tasks/certificate.yml").read_text())
+    tasks += [inner for task in tasks for inner in task.get("block", [])]
+    written = [task["trivet.commerce.files"] for task in tasks if "trivet.commerce.files" in task]
+    assert len(written) == 2
+    assert all(file["mode"] == "0600" for files in written for file in files["files"])
+    assert all(folder["mode"] == "0700" for files in written for folder in files["directories"])
+
+
+# MariaDB
+
+CNF = "/etc/mysql/mariadb.conf.d/90-trivet.cnf"
+LIVE_CNF = "/etc/mysql/mariadb.conf.d/91-trivet-live.cnf"
+
+
+@pytest.mark.parametrize(("number", "node"), [*enumerate(NODES, 1)])
+def test_mariadb_of_a_member(number: int, node: str, production: Environment) -> None:
+    settings = production.written("mariadb_galera", node)[CNF].settings
+    address = ADDRESSES[node]
+    assert settings["auto_increment_offset"] == str(number)
+    assert settings["auto_increment_increment"] == "3"
+    assert settings["wsrep_auto_increment_control"] == "OFF"
+    assert settings["innodb_autoinc_lock_mode"] == "2"
+    assert settings["binlog_format"] == "ROW"
+    assert settings["bind_address"] == f"127.0.0.1,{address}"
+    assert settings["port"] == "3307"
+    assert settings["wsrep_on"] == "ON"
+    assert settings["wsrep_node_name"] == node
+    assert settings["wsrep_node_address"] == address
+    assert settings["wsrep_cluster_name"] == "trivet-production"
+    assert settings["wsrep_cluster_address"] == "gcomm://192.0.2.11,192.0.2.12,192.0.2.13"
+    options = dict(item.split("=", 1) for item in settings["wsrep_provider_options"].strip('"').split(";"))
+    assert options["gmcast.listen_addr"] == f"tcp://{address}:4567"
+    assert options["gcache.recover"] == options["pc.recovery"] == "yes"
+
+
+def test_mariadb_of_one_node_forms_its_own_cluster(integration: Environment) -> None:
+    settings = integration.written("mariadb_galera")[CNF].settings
+    assert settings["wsrep_cluster_address"] == "gcomm://"
+    # As if there were three, so that a cluster that grows keeps the ids apart.
+    assert settings["auto_increment_increment"] == "3"
+    assert settings["wsrep_cluster_name"] == "trivet-integration"
+
+
+@pytest.mark.parametrize(("cpus", "memory", "pool"), [(2, 3840, 960), (16, 30720, 7680)])
+def test_mariadb_follows_the_size(cpus: int, memory: int, pool: int, sized: Callable[[int, int], Environment]) -> None:
+    settings = sized(cpus, memory).written("mariadb_galera")[LIVE_CNF].settings
+    assert settings["innodb_buffer_pool_size"] == str(pool * 2**20)
+    assert settings["wsrep_slave_threads"] == str(max(4, cpus * 2))
+
+
+# Redis
+
+
+def redis_settings(environment: Environment, instance: str, node: str | None = None) -> dict[str, str]:
+    files = environment.written("redis", node)
+    lines = files[f"/etc/redis/trivet/{instance}.conf"].lines + files[f"/etc/redis/trivet/{instance}-live.conf"].lines
+    return dict(line.split(" ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("instance", "port", "policy", "append_only"),
+    [("cache", "6380", "allkeys-lru", "no"), ("session", "6390", "noeviction", "yes")],
+)
+@pytest.mark.parametrize("node", NODES)
+def test_redis_instance(
+    instance: str, port: str, policy: str, append_only: str, node: str, production: Environment
+) -> None:
+    settings = redis_settings(production, instance, node)
+    assert settings["port"] == settings["replica-announce-port"] == port
+    assert settings["bind"] == f"127.0.0.1 {ADDRESSES[node]}"
+    assert settings["replica-announce-ip"] == ADDRESSES[node]
+    assert settings["maxmemory-policy"] == policy
+    assert settings["appendonly"] == append_only
+    assert settings["requirepass"] == settings["masterauth"] == f'"{SECRETS["redis_password"]}"'
+
+
+@pytest.mark.parametrize("instance", ["cache", "session"])
+def test_redis_begins_with_one_primary(instance: str, production: Environment) -> None:
+    path = f"/var/lib/redis/{instance}/redis.conf"
+    owned = [production.written("redis", node)[path] for node in NODES]
+    port = {"cache": 6380, "session": 6390}[instance]
+    replica = [f"replicaof 192.0.2.11 {port}"]
+    assert [file.lines for file in owned] == [[], replica, replica]
+    # Sentinel changes it; a later run must not take that back.
+    assert all(file.only_once and file.owner == "redis" and file.mode == "0600" for file in owned)
+
+
+def test_sentinel_watches_both_instances_with_a_majority(production: Environment, integration: Environment) -> None:
+    path = "/var/lib/redis/sentinel/sentinel.conf"
+    assert production.written("redis")[path].only_once
+    for environment, address, quorum in ((production, "192.0.2.11", 2), (integration, "203.0.113.11", 1)):
+        for node in environment.nodes:
+            lines = environment.written("redis", node)[path].lines
+            assert f"sentinel monitor cache {address} 6380 {quorum}" in lines
+            assert f"sentinel monitor session {address} 6390 {quorum}" in lines
+            assert f"bind {environment.address(node)}" in lines
+
+
+# Firewall
+
+NODE_PORTS = {3307, 4444, 4567, 4568, 6380, 6390, 8080, 9200, 9300, 9700, 10000, 24007, 26379, *range(49152, 49252)}
+
+
+def ports(text: str) -> set[int]:
+    """Ports of an nftables set or of one port."""
+    found: set[int] = set()
+    for part in text.strip("{} ").split(","):
+        first, _dash, last = part.strip().partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_the_firewall_opens_only_what_the_contract_says(production: Environment) -> None:
+    lines = production.written("base")["/etc/nftables.conf"].lines
+    assert "type filter hook input priority filter; policy drop;" in lines
+    assert "type filter hook forward priority filter; policy drop;" in lines
+    assert "elements = { 192.0.2.11, 192.0.2.12, 192.0.2.13 }" in lines
+    opened = [re.search(r"(.*?)\b(tcp|udp) dport (\{[^}]*\}|\d+) accept$", line) for line in lines]
+    found = [(match[1].strip(), match[2], ports(match[3])) for match in opened if match]
+    assert found == [
+        ("", "tcp", {80, 443}),
+        ("ip saddr @nodes", "tcp", NODE_PORTS),
+        ("ip saddr @nodes", "udp", {4567}),
+        ("ip saddr 0.0.0.0/0", "tcp", {22}),
+    ]
+    # What remains accepts no port: lo, the hand-over's mark, VRRP of the nodes, known connections, ICMP.
+    others = [line for line in lines if "accept" in line and " dport " not in line]
+    assert all(re.match(r'iif "lo"|meta mark|ip saddr @nodes|ct state established|icmp', line) for line in others)
+    assert not {3304, 3306, *range(6370, 6374), 3305, 6368, 6369} & NODE_PORTS
+
+
+def test_the_firewall_takes_ssh_from_the_admin_networks_only(production: Environment) -> None:
+    files = production.written("base", trivet_admin_networks=["198.51.100.0/24", "2001:db8::/32"])
+    lines = [line for line in files["/etc/nftables.conf"].lines if line.endswith("dport 22 accept")]
+    assert lines == ["ip saddr 198.51.100.0/24 tcp dport 22 accept", "ip6 saddr 2001:db8::/32 tcp dport 22 accept"]
+
+
+def test_the_firewall_replaces_its_own_table_only(production: Environment) -> None:
+    lines = production.written("base")["/etc/nftables.conf"].lines
+    assert not any(line.startswith("flush") for line in lines)
+    assert [line for line in lines if line.startswith("delete")] == ["delete table inet trivet"]
+
+
+# keepalived
+
+
+def instances(environment: Environment, node: str) -> list[dict[str, Any]]:
+    """The gateway addresses as keepalived of the node has them."""
+    text = "\n".join(environment.written("gateway", node)["/etc/keepalived/keepalived.conf"].lines)
+    found = []
+    for block in re.findall(r"^vrrp_instance .*?(?=^vrrp_instance |\Z)", text, re.MULTILINE | re.DOTALL):
+        peers = re.search(r"unicast_peer \{(.*?)\}", block, re.DOTALL)
+        address = re.search(r"virtual_ipaddress \{\s*(\S+)", block)
+        router = re.search(r"virtual_router_id (\d+)", block)
+        priority = re.search(r"priority (\d+)", block)
+        assert peers and address and router and priority
+        found.append(
+            {
+                "address": address[1],
+                "router": int(router[1]),
+                "priority": int(priority[1]),
+                "peers": peers[1].split(),
+                "nopreempt": "nopreempt" in block.split(),
+                "settling": "settling" in block.split(),
+            }
+        )
+    return found
+
+
+def test_keepalived_gives_each_address_a_home_and_a_ring_of_successors(production: Environment) -> None:
+    by_node = {node: instances(production, node) for node in NODES}
+    for number, address in enumerate(["192.0.2.21/32", "192.0.2.22/32", "192.0.2.23/32"]):
+        here = [by_node[node][number] for node in NODES]
+        assert {entry["address"] for entry in here} == {address}
+        assert len({entry["router"] for entry in here}) == 1
+        ring = NODES[number:] + NODES[:number]
+        assert sorted(NODES, key=lambda node: -by_node[node][number]["priority"]) == ring
+        assert len({entry["priority"] for entry in here}) == 3
+        # Only the home takes the address at once; the others wait until they have settled.
+        assert [node for node in NODES if not by_node[node][number]["settling"]] == ring[:1]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_keepalived_of_a_node(node: str, production: Environment) -> None:
+    found = instances(production, node)
+    assert len({entry["router"] for entry in found}) == 3
+    assert all(entry["nopreempt"] for entry in found)
+    peers = [address for name, address in ADDRESSES.items() if name != node]
+    assert all(entry["peers"] == peers for entry in found)
+    lines = production.written("gateway", node)["/etc/keepalived/keepalived.conf"].lines
+    assert lines.count(f"unicast_src_ip {ADDRESSES[node]}") == 3
+
+
+def test_keepalived_of_one_node_tells_nobody(integration: Environment) -> None:
+    assert [entry["peers"] for entry in instances(integration, "integration-1")] == [["127.0.0.1"]]
+
+
+def test_every_node_has_all_gateway_addresses_on_lo(production: Environment) -> None:
+    files = production.written("gateway", NODES[2])
+    assert 'wanted="192.0.2.21 192.0.2.22 192.0.2.23"' in files["/usr/local/lib/trivet/gateway-addresses"].lines
+    sysctl = files["/etc/sysctl.d/60-trivet-gateway.conf"].settings
+    # Only the holder may answer ARP for an address that every node has.
+    assert sysctl["net.ipv4.conf.all.arp_ignore"] == "1"
+    assert sysctl["net.ipv4.conf.eth0.arp_announce"] == "2"
+
+
+# PHP-FPM and nginx
+
+
+@pytest.mark.parametrize(("cpus", "memory"), [(1, 1920), (2, 3840), (32, 61440)])
+def test_php_fpm_follows_the_size(cpus: int, memory: int, sized: Callable[[int, int], Environment]) -> None:
+    environment = sized(cpus, memory)
+    node = environment.nodes[0]
+    files = environment.written("php_fpm", node)
+    pool = files["/etc/php/8.2/fpm/php-fpm.conf"].settings
+    children = environment.value("php_fpm", node, "trivet_sizing.php_fpm_max_children")
+    assert pool["pm.max_children"] == str(children)
+    # PHP-FPM refuses to start otherwise.
+    least, start, most = (int(pool[f"pm.{n}"]) for n in ("min_spare_servers", "start_servers", "max_spare_servers"))
+    assert 1 <= least <= start <= most <= children
+    opcache = environment.value("php_fpm", node, "trivet_sizing.opcache_mib")
+    assert files["/etc/php/8.2/fpm/conf.d/99-trivet.ini"].settings["opcache.memory_consumption"] == str(opcache)
+
+
+def test_php_fpm_runs_as_the_shop_and_only_nginx_may_talk_to_it(production: Environment) -> None:
+    pool = production.written("php_fpm")["/etc/php/8.2/fpm/php-fpm.conf"].settings
+    assert (pool["user"], pool["group"]) == ("store", "store")
+    assert pool["listen"] == "/run/php/store.sock"
+    assert (pool["listen.group"], pool["listen.mode"]) == ("www-data", "0660")
+
+
+def test_nginx_executes_the_two_entry_points_and_no_other_file(production: Environment) -> None:
+    text = production.written("nginx")["/etc/nginx/nginx.conf"].content
+    locations = dict(re.findall(r"^ {8}location (.*?) \{(.*?)^ {8}\}", text, re.MULTILINE | re.DOTALL))
+    to_php = [pattern for pattern, body in locations.items() if "fastcgi_pass" in body]
+    assert to_php == [r"~ ^/(?:index|health_check)\.php$", "~ ^/fpm-(?:status|ping)$"]
+    assert "$server_addr != 127.0.0.1" in locations["~ ^/fpm-(?:status|ping)$"]
+    assert re.search(r"location ~\* \\\.php\(\?:/\|\$\) \{ return 404; \}", text)
+    # The first pattern that matches wins: the entry points come before the refusal.
+    assert text.index("(?:index|health_check)") < text.index(r"~* \.php")
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_nginx_listens_on_the_node_and_believes_the_proxies_only(node: str, production: Environment) -> None:
+    lines = production.written("nginx", node)["/etc/nginx/nginx.conf"].lines
+    listening = [line.split()[1].rstrip(";") for line in lines if line.startswith("listen ")]
+    assert listening == [f"{ADDRESSES[node]}:8080", "127.0.0.1:8080"]
+    believed = [line.split()[1].rstrip(";") for line in lines if line.startswith("set_real_ip_from")]
+    assert believed == ["127.0.0.1", *ADDRESSES.values()]
+
+
+# Search
+
+
+def search(environment: Environment, node: str | None = None, **overrides: Any) -> dict[str, Any]:
+    engine = overrides.get("elasticsearch_engine", "opensearch")
+    loaded = yaml.safe_load(
+        environment.written("elasticsearch", node, **overrides)[f"/etc/{engine}/{engine}.yml"].content
+    )
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("engine", "setting"),
+    [("opensearch", "cluster.initial_cluster_manager_nodes"), ("elasticsearch", "cluster.initial_master_nodes")],
+)
+@pytest.mark.parametrize("node", NODES)
+def test_search_names_its_first_members_only_while_it_is_formed(
+    engine: str, setting: str, node: str, production: Environment
+) -> None:
+    settings = search(production, node, elasticsearch_engine=engine)
+    # The list comes from a file in memory that only the first formation writes; empty is no setting at all.
+    assert settings[setting] == "${TRIVET_INITIAL_NODES:}"
+    unit = production.written("elasticsearch", node, elasticsearch_engine=engine)
+    formation = f"/etc/systemd/system/{engine}.service.d/trivet.conf"
+    assert "EnvironmentFile=-/run/trivet-elasticsearch.env" in unit[formation].lines
+    assert settings["discovery.seed_hosts"] == [f"{address}:9300" for address in ADDRESSES.values()]
+    assert settings["gateway.recover_after_data_nodes"] == 2
+    assert settings["network.host"] == ADDRESSES[node]
+    assert settings["node.name"] == node
+
+
+def test_search_of_one_node(integration: Environment) -> None:
+    settings = search(integration)
+    assert settings["discovery.type"] == "single-node"
+    assert not [name for name in settings if "initial" in name or "seed" in name]
+
+
+def test_search_without_its_kernel_limit_uses_no_mmap(production: Environment) -> None:
+    assert search(production)["node.store.allow_mmap"] is True
+    seen = {"stdout": "map_count 65530", "stdout_lines": ["map_count 65530"]}
+    environment = {"__elasticsearch_look": seen}
+    assert search(production, **environment)["node.store.allow_mmap"] is False
+
+
+# GlusterFS
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_shared_volume_is_mounted_from_this_node_first(node: str, production: Environment) -> None:
+    files = production.written("glusterfs", node)
+    assert f"option transport.socket.bind-address {ADDRESSES[node]}" in files["/etc/glusterfs/glusterd.vol"].lines
+    unit = files["/etc/systemd/system/trivet-shared.service"]
+    asked = re.findall(r"--volfile-server=(\S+)", unit.content)
+    assert asked[0] == ADDRESSES[node]
+    assert sorted(asked) == sorted(ADDRESSES.values())
+    wait = files["/usr/local/lib/trivet/glusterfs-wait-for-mount"]
+    assert f"shared-client-{NODES.index(node)}/private" in wait.content
+    assert "-ge 2 ]" in wait.content
+    after = next(line for line in unit.lines if line.startswith("After="))
+    assert "glusterd.service" in after
+    assert unit.settings["Restart"] == "always"
+
+
+def test_the_volume_refuses_writes_without_a_majority(production: Environment, integration: Environment) -> None:
+    options = production.value("glusterfs", NODES[0], "__glusterfs_options")
+    assert options["cluster.quorum-type"] == "auto"
+    assert options["auth.allow"] == ",".join(ADDRESSES.values())
+    assert "cluster.quorum-type" not in integration.value("glusterfs", "integration-1", "__glusterfs_options")
+
+
+# Agent
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_agent_knows_the_whole_environment(node: str, production: Environment) -> None:
+    file = production.written("agent", node)["/etc/trivet/node.json"]
+    assert (file.owner, file.mode) == ("root", "0600")
+    known = json.loads(file.content)
+    assert (known["name"], known["id"], known["address"]) == (node, NODES.index(node) + 1, ADDRESSES[node])
+    assert [(peer["name"], peer["address"]) for peer in known["nodes"]] == list(ADDRESSES.items())
+    assert known["gateways"] == ["192.0.2.21", "192.0.2.22", "192.0.2.23"]
+    assert known["redis_password"] == SECRETS["redis_password"]

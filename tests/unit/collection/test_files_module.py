@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module trivet.commerce.files, run on this machine in a temporary folder."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "modules" / "files.py"
+specification = importlib.util.spec_from_file_location("files", SOURCE)
+assert specification and specification.loader
+module = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(module)
+
+ME = {"owner": str(os.getuid()), "group": str(os.getgid())}
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the module; `check` and `diff` are Ansible's modes."""
+
+    def call(check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
+        for kind in ("files", "directories"):
+            arguments[kind] = [{**ME, **entry} for entry in arguments.get(kind, [])]
+        modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
+        with patch_module_args({**arguments, **modes}), pytest.raises(SystemExit):
+            module.main()
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return answer
+
+    return call
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Everything below a folder: files with their text, links with their target, folders."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        else:
+            found[name] = "folder" if path.is_dir() else path.read_text()
+    return found
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_tree_is_written_once_and_then_left_alone(run: Run, tmp_path: Path) -> None:
+    tree = {
+        "directories": [{"path": str(tmp_path / "etc" / "inner"), "mode": "0750"}],
+        "files": [
+            {"dest": str(tmp_path / "etc" / "text"), "content": "a\n", "mode": "0640"},
+            {"dest": str(tmp_path / "etc" / "inner" / "binary"), "content_base64": base64.b64encode(b"b\n").decode()},
+        ],
+        "links": [{"path": str(tmp_path / "link"), "target": "etc/text"}],
+        "absent": [str(tmp_path / "old")],
+    }
+    (tmp_path / "old").write_text("gone\n")
+    first = run(**tree)
+    assert first["changed"]
+    assert sorted(first["changed_files"]) == sorted(
+        str(tmp_path / name) for name in ("etc/inner", "etc/text", "etc/inner/binary", "link", "old")
+    )
+    assert contents(tmp_path) == {
+        "etc": "folder",
+        "etc/inner": "folder",
+        "etc/inner/binary": "b\n",
+        "etc/text": "a\n",
+        "link": "-> etc/text",
+    }
+    assert (mode(tmp_path / "etc/inner"), mode(tmp_path / "etc/text")) == (0o750, 0o640)
+    before = (tmp_path / "etc/text").stat()
+    second = run(**tree)
+    assert (second["changed"], second["changed_files"]) == (False, [])
+    assert (tmp_path / "etc/text").stat() == before, "an equal file must not even be replaced"
+
+
+def test_one_failed_check_leaves_every_file_as_it_was(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("old first\n")
+    (tmp_path / "second").write_text("old second\n")
+    (tmp_path / "obsolete").write_text("still needed by the old files\n")
+    before = contents(tmp_path)
+    answer = run(
+        files=[
+            {"dest": str(tmp_path / "first"), "content": "new first\n", "validate": "grep -q new %s"},
+            {"dest": str(tmp_path / "second"), "content": "new second\n", "validate": "grep wrong %s"},
+        ],
+        links=[{"path": str(tmp_path / "link"), "target": "first"}],
+        absent=[str(tmp_path / "obsolete")],
+    )
+    assert answer["failed"]
+    assert f"{tmp_path / 'second'} was not written, nothing was changed" in answer["msg"]
+    assert contents(tmp_path) == before
+
+
+def test_the_check_sees_the_new_content_with_its_suffix_and_mode(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "check.sh"
+    script.write_text(
+        f'#!/bin/sh\nstat -c %a "$1" > {tmp_path}/seen; cat "$1" >> {tmp_path}/seen\n'
+        'case "$1" in *.cnf) ;; *) exit 1 ;; esac\n'
+    )
+    script.chmod(0o755)
+    answer = run(
+        files=[{"dest": str(tmp_path / "a.cnf"), "content": "x\n", "mode": "0600", "validate": f"{script} %s"}]
+    )
+    assert answer.get("failed") is None
+    assert (tmp_path / "seen").read_text() == "600\nx\n"
+
+
+def test_a_failed_check_says_what_the_program_said(run: Run, tmp_path: Path) -> None:
+    answer = run(
+        files=[{"dest": str(tmp_path / "a"), "content": "x", "validate": "sh -c 'echo line 7: no; exit 1' %s"}]
+    )
+    assert answer["detail"] == "line 7: no"
+
+
+@pytest.mark.parametrize("diff", [False, True])
+def test_check_mode_touches_nothing_and_reports_the_same(diff: bool, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "changed").write_text("old\n")
+    (tmp_path / "old").write_text("gone\n")
+    tree = {
+        "directories": [{"path": str(tmp_path / "new")}],
+        "files": [
+            {"dest": str(tmp_path / "changed"), "content": "new\n", "validate": "grep -q new %s"},
+            {"dest": str(tmp_path / "new" / "file"), "content": "x\n", "validate": "program-that-is-not-installed %s"},
+        ],
+        "links": [{"path": str(tmp_path / "link"), "target": "changed"}],
+        "absent": [str(tmp_path / "old")],
+    }
+    before = contents(tmp_path)
+    dry = run(check=True, diff=diff, **tree)
+    assert contents(tmp_path) == before
+    tree["files"][1].pop("validate")
+    assert dry["changed_files"] == run(diff=diff, **tree)["changed_files"]
+
+
+def test_check_mode_validates_too(run: Run, tmp_path: Path) -> None:
+    answer = run(check=True, files=[{"dest": str(tmp_path / "a"), "content": "x", "validate": "grep wrong %s"}])
+    assert answer["failed"]
+    assert contents(tmp_path) == {}
+
+
+def test_diff_mode_shows_each_changed_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "same").write_text("same\n")
+    (tmp_path / "changed").write_text("old\n")
+    files = [{"dest": str(tmp_path / name), "content": f"{name}\n"} for name in ("same", "changed", "new")]
+    answer = run(diff=True, files=files)
+    assert [(entry["after_header"], entry["before"], entry["after"]) for entry in answer["diff"]] == [
+        (str(tmp_path / "changed"), "old\n", "changed\n"),
+        (str(tmp_path / "new"), "", "new\n"),
+    ]
+
+
+def test_a_wrong_mode_alone_is_a_change(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("x")
+    path.chmod(0o644)
+    tree = {"files": [{"dest": str(path), "content": "x", "mode": "0600"}]}
+    assert run(**tree)["changed_files"] == [str(path)]
+    assert mode(path) == 0o600
+    assert not run(**tree)["changed"]
+
+
+def test_force_false_keeps_what_is_there(run: Run, tmp_path: Path) -> None:
+    kept, fresh = tmp_path / "kept", tmp_path / "fresh"
+    kept.write_text("the daemon's own\n")
+    kept.chmod(0o644)
+    tree = {"files": [{"dest": str(path), "content": "x", "mode": "0600", "force": False} for path in (kept, fresh)]}
+    assert run(**tree)["changed_files"] == [str(fresh)]
+    assert (kept.read_text(), mode(kept)) == ("the daemon's own\n", 0o644)
+    assert not run(**tree)["changed"]
+
+
+def test_links_are_replaced_but_folders_never(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "file"):
+        assert run(links=[{"path": str(tmp_path / name), "target": "target"}])["changed"]
+        assert (tmp_path / name).readlink() == Path("target")
+    assert "is a directory" in run(links=[{"path": str(tmp_path / "folder"), "target": "target"}])["msg"]
+    assert "is a directory" in run(absent=[str(tmp_path / "folder")])["msg"]
+    assert "is not a file" in run(files=[{"dest": str(tmp_path / "folder"), "content": "x"}])["msg"]
+    assert (tmp_path / "folder").is_dir()
+
+
+def test_a_file_takes_the_place_of_a_link_not_of_its_target(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("untouched")
+    (tmp_path / "link").symlink_to("target")
+    run(files=[{"dest": str(tmp_path / "link"), "content": "x"}])
+    assert contents(tmp_path) == {"link": "x", "target": "untouched"}
+
+
+def test_what_is_missing_is_named(run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "file"
+    answer = run(files=[{"dest": str(missing), "content": "x"}])
+    assert answer["msg"] == f"the folder of {missing} does not exist"
+    answer = run(files=[{"dest": str(tmp_path / "a"), "content": "x", "owner": "nobody-of-that-name"}])
+    assert answer["msg"] == "user 'nobody-of-that-name' does not exist on this node"
+    assert contents(tmp_path) == {}
