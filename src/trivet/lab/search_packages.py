@@ -14,7 +14,7 @@ from trivet.lab.shell import run
 from trivet.paths import collection_root
 
 # Program -> Debian package that brings it.
-BUILD_TOOLS = {"mvn": "maven", "java": "default-jdk-headless", "dpkg-scanpackages": "dpkg-dev"}
+BUILD_TOOLS = {"mvn": "maven", "javac": "default-jdk-headless", "dpkg-scanpackages": "dpkg-dev"}
 SEARCH_DIRECTORY = CACHE_DIRECTORY / "search"
 
 
@@ -32,5 +32,5 @@ def ensure_search_package(progress: Callable[[str], None], engine: str = "opense
         run(["apt-get", "update", "-q"], timeout=300, environment=environment)
         with_services_off(lambda: run(command, timeout=900, environment=environment))
     progress(f"building the package of {engine} from Maven Central, unless it is there")
-    run([sys.executable, str(script), "--output", str(SEARCH_DIRECTORY), engine], timeout=1500)
+    run([sys.executable, str(script), "--output", str(SEARCH_DIRECTORY), "--engine", engine], timeout=1500)
     return SEARCH_DIRECTORY
