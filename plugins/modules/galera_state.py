@@ -17,10 +17,6 @@ options:
   members:
     description: Report of every node by its inventory name, as this module returned them.
     type: dict
-  environment_name:
-    description: Name of the environment, for the command in the error message.
-    type: str
-    default: ENV
   socket:
     description: Socket of the server.
     type: path
@@ -199,7 +195,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "members": {"type": "dict"},
-            "environment_name": {"type": "str", "default": "ENV"},
             "socket": {"type": "path", "default": "/run/mysqld/mysqld.sock"},
             "datadir": {"type": "path", "default": "/var/lib/mysql"},
         },
@@ -214,8 +209,7 @@ def main() -> None:
             msg="No member of the Galera cluster is primary and there is data: "
             "starting a node now could lose committed orders.\n"
             f"{evidence(members)}\n"
-            "To elect the member with the newest data: "
-            f"trivet recover {module.params['environment_name']} galera"
+            'How to elect the member with the newest data: docs/operations.md, section "All nodes were down".'
         )
     module.exit_json(changed=False, formation=decision)
 

@@ -101,4 +101,5 @@ def test_redis_and_sentinel_start_with_their_settings(root: Daemons, production:
     result = root.check(command, production.address(production.nodes[0]))
     answers = result.stdout.splitlines()
     assert {"allkeys-lru", "noeviction"} <= set(answers), result.stdout + result.stderr
-    assert [answers[index + 1] for index, line in enumerate(answers) if line == "name"] == ["cache", "session"]
+    # Sentinel lists its masters in the order of a hash that is seeded anew at each start.
+    assert {answers[index + 1] for index, line in enumerate(answers) if line == "name"} == {"cache", "session"}

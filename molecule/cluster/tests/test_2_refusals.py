@@ -105,7 +105,9 @@ def test_a_missing_secret_is_named(lab: LabState, tmp_path: Path) -> None:
     copy = tmp_path / "inventory"
     shutil.copytree(lab.inventory, copy)
     (copy / "group_vars/all/secrets.yml").write_text("---\ntrivet_secrets: {redis_password: x}\n")
-    subprocess.run(["bash", "-c", f"ansible-vault encrypt {copy}/group_vars/all/secrets.yml"], check=True, capture_output=True)
+    subprocess.run(
+        ["bash", "-c", f"ansible-vault encrypt {copy}/group_vars/all/secrets.yml"], check=True, capture_output=True
+    )
     result = trivet("upscale", str(copy), "--size", "12", "--yes")
     assert result.returncode == 2
     assert "trivet_secrets." in result.stderr and "is missing" in " ".join(result.stderr.split())

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from trivet.agent.errors import AgentError
-from trivet.health.config import DRAIN_DIRECTORY
+from trivet.health.collectors import redis
+from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
+from trivet.health.external import Deadline
 
+REDIS_SECONDS = 3.0
 SERVICES = ("web", "database", "redis", "search")
 
 
@@ -100,14 +103,29 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     undrain.set_defaults(run=run_undrain)
 
 
-def run_drain(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+def run_drain(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Set the flags."""
     if args.expires <= 0:
         raise AgentError("--expires needs a positive number of seconds")
+    if "redis" in selected(args.service):
+        refuse_primary(config)
     flags = Flags()
     changed = any(flags.get(service) is None for service in selected(args.service))
     drained = {service: asdict(flags.set(service, args.owner, args.expires)) for service in selected(args.service)}
     return {"drained": drained, "changed": changed}
+
+
+def refuse_primary(config: Mapping[str, Any]) -> None:
+    """Refuse to drain the Redis of a primary: the proxies would have nobody left, and the clients would wait in vain.
+
+    Raises:
+        AgentError: an instance here is the primary; names the command that hands it over.
+    """
+    node = NodeConfig.from_mapping(config)
+    found = redis.collect(node, Deadline(REDIS_SECONDS))
+    for name, instance in found.instances.items():
+        if instance.role == "master":
+            raise AgentError(f"{node.name} is the primary of {name}: first `trivet-agent redis failover {name}`")
 
 
 def run_undrain(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trivet.agent.errors import AgentError
+from trivet.health.collectors.proxies import sticky_server
 from trivet.health.config import HAPROXY_SOCKET
 
 HOLD_PORTS = {"db_writer": 3305, "redis_session_primary": 6368, "redis_cache_primary": 6369}
@@ -129,14 +129,7 @@ def real_servers(servers: Iterable[Server], backend: str) -> list[Server]:
 
 def parse_entry(answer: str, servers: Sequence[Server]) -> str | None:
     """The name of the server that ``show table`` says connections stick to; None when the table is empty."""
-    for line in answer.splitlines():
-        key = re.search(r"\bserver_key=(\S+)", line)
-        # "-" is no name: the entry was set by number over the runtime API.
-        if key and key[1] != "-":
-            return key[1]
-        if number := re.search(r"\bserver_id=(\d+)", line):
-            return next((item.name for item in servers if item.number == int(number[1])), None)
-    return None
+    return sticky_server(answer, {item.number: item.name for item in servers})
 
 
 def entry_commands(server: Server) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 """This node's vote in the lease that keeps two runners, the agent and the backup apart.
 
 A lease is held by whoever has the votes of a majority of the nodes (Gray and Cheriton, "Leases", 1989). A node gives
-its vote to one owner until the vote expires by the node's own monotonic clock reading of the wall clock, or is given
-back.
+its vote to one owner until the vote expires by the node's own clock, or is given back. That is the wall clock, since a
+vote must outlive a reboot of its node: a step of the clock shortens or lengthens a vote.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ FINAL_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 
 @dataclass(frozen=True, slots=True)
 class PlaybookEvent:
-    """A task that ended on a node. ``state``: ok, changed, failed or unreachable."""
+    """A task on a node. ``state``: begins (on no node in particular), ok, changed, failed or unreachable."""
 
     node: str
     role: str
@@ -93,6 +93,8 @@ def run_playbook(
 def _record(event: Mapping[str, Any], result: PlaybookResult, listener: Listener) -> bool:
     kind = event.get("event", "")
     data = event.get("event_data") or {}
+    if kind == "playbook_on_task_start":
+        listener(PlaybookEvent("", _role(data), str(data.get("task") or ""), "begins", 0.0))
     if kind not in FINAL_EVENTS:
         return True
     outcome = data.get("res") or {}
@@ -103,7 +105,7 @@ def _record(event: Mapping[str, Any], result: PlaybookResult, listener: Listener
         state = "ok"
     told = PlaybookEvent(
         node=str(data.get("host", "")),
-        role=str(data.get("role") or "").rpartition(".")[2],
+        role=_role(data),
         task=str(data.get("task") or ""),
         state=state,
         seconds=float(data.get("duration") or 0.0),
@@ -118,6 +120,10 @@ def _record(event: Mapping[str, Any], result: PlaybookResult, listener: Listener
     return True
 
 
+def _role(data: Mapping[str, Any]) -> str:
+    return str(data.get("role") or "").rpartition(".")[2]
+
+
 def _message(outcome: Mapping[str, Any]) -> str:
     parts = [str(outcome.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
     return "; ".join(part for part in parts if part)[:2000]
@@ -127,7 +133,7 @@ def _raise_failure(run: Any, result: PlaybookResult, playbook: str) -> None:
     if run.rc == 0:
         return
     if result.failures:
-        first = result.failures[-1]
+        first = result.failures[0]
         role = f"{first.role}: " if first.role else ""
         raise PlaybookError(f"{first.node}: {role}{first.task}: {first.state}: {first.message}")
     output = " ".join(run.stdout.read().split())[:1500] if run.stdout else ""

@@ -15,14 +15,9 @@ from trivet.errors import InputError, TrivetError
 from trivet.model.environment import Environment
 
 SECRET_NAMES = (
-    "mariadb_root_password",
-    "mariadb_sst_password",
-    "mariadb_monitor_password",
     "store_database_password",
     "store_crypt_key",
     "redis_password",
-    "agent_token",
-    "vrrp_password",
 )
 
 

@@ -28,12 +28,10 @@ app.command(name="status")(status.status)
 app.command(name="upscale")(upscale.upscale)
 app.command(name="probe")(probe.probe)
 
-INTERRUPTED = 130
-
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Turn an expected error into one message on standard error and its exit code; an interruption into 130."""
+    """Turn an expected error into one message on standard error and its exit code."""
     console = Console(stderr=True, highlight=False)
     try:
         yield
@@ -42,9 +40,6 @@ def report_errors() -> Iterator[None]:
         if error.next_command:
             console.print(f"  next: {escape(error.next_command)}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing further is done")
-        sys.exit(INTERRUPTED)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from trivet.ansible import load_environment
 from trivet.cli.output import output_for
+from trivet.errors import InputError
 from trivet.health.facts import SERVICES
 from trivet.health.findings import State
 from trivet.health.verdict import Verdict
@@ -34,7 +35,12 @@ def status(
     Exit code as monitoring plugins have it: 0 healthy, 1 busy (leave it alone), 2 broken, 3 unknown.
     """
     output = output_for(json)
-    environment = load_environment(env)
+    try:
+        environment = load_environment(env)
+    except InputError as error:
+        # To a monitor, an environment that cannot be read is unknown and not broken.
+        error.exit_code = State.UNKNOWN.exit_code
+        raise
     with Nodes(environment) as nodes:
         verdict = observe(nodes).verdict
         if not watch:
@@ -59,7 +65,7 @@ def shown(environment: Environment, verdict: Verdict) -> Group:
     table = Table(
         "service",
         *(node.name for node in environment.nodes),
-        "cluster",
+        "overall",
         title=f"{environment.name}: {verdict.state.value}",
     )
     for service in SERVICES:

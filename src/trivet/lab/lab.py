@@ -24,7 +24,7 @@ from trivet.lab.state import (
     free_index,
 )
 from trivet.model.environment import Environment
-from trivet.model.size import SIZES, Size, scaled, size_named
+from trivet.model.size import SIZES, SMALLEST_NODE_MIB, Size, scaled, size_named
 from trivet.paths import inventories_directory, labs_directory
 
 Progress = Callable[[str], None]
@@ -149,6 +149,11 @@ class Lab:
                 raise LabError(
                     f"lab {self.name} is up like {state.like}, not like {like.name}", f"trivet lab down {self.name}"
                 )
+            if scale is not None and scale != state.scale:
+                raise LabError(
+                    f"lab {self.name} has scale {state.scale:g}; it cannot become {scale:g}",
+                    f"trivet lab down {self.name}",
+                )
             return state
         state = LabState(
             name=self.name,
@@ -164,7 +169,13 @@ class Lab:
             name = f"{self.name}-{node.node_id}"
             state.nodes.append(LabNode(name, node.node_id, state.address(FIRST_NODE_HOST + position)))
             state.gateways.append(state.address(FIRST_GATEWAY_HOST + position))
-        self.node_size(state, state.size)
+        size = self.node_size(state, state.size)
+        if size.memory_mib < SMALLEST_NODE_MIB:
+            raise LabError(
+                f"at scale {state.scale:g} a node of size {state.size} has {size.memory_mib} MiB; "
+                f"every service together needs at least {SMALLEST_NODE_MIB} MiB",
+                f"trivet lab up {self.name} --scale {SMALLEST_NODE_MIB / size_named(state.size).memory_mib:.1f}",
+            )
         return state
 
     @staticmethod

@@ -133,7 +133,7 @@ def free_index(taken: set[int]) -> int:
     for index in range(1, MOST_LABS):
         if index not in taken:
             return index
-    raise LabError("there are too many labs on this machine", "trivet lab status --all")
+    raise LabError("there are too many labs on this machine", "trivet lab down NAME")
 
 
 def existing_states() -> list[LabState]:

@@ -93,6 +93,8 @@ class Environment:
                 f"{where}: group {SERVICE_GROUP} has {len(names)} nodes; an environment has 1 or 3, "
                 "since two cannot form a quorum and four survive no more than three"
             )
+        if _hosts_of(listing, WEB_GROUP):
+            raise InputError(f"{where}: group {WEB_GROUP} has hosts; web nodes cannot be managed yet, leave it empty")
         nodes = tuple(sorted((_node(name, host_variables[name], where) for name in names), key=lambda n: n.node_id))
         _check_nodes(nodes, where)
         variables = host_variables[nodes[0].name]

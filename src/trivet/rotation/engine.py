@@ -7,9 +7,6 @@ begins.
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +24,7 @@ from trivet.model.size import SMALLEST_NODE_MIB, size_named
 from trivet.providers import Provider, provider_for
 from trivet.remote import Nodes, Observation, observe
 from trivet.rotation.journal import Journal, StepTime
-from trivet.rotation.lease import Lease
+from trivet.rotation.lease import Lease, run_owner
 from trivet.rotation.plan import Plan, Roles, Step, ordered
 from trivet.rotation.steps import REDIS_INSTANCES, NodeSteps, blocking
 
@@ -62,7 +59,7 @@ class Rotation:
         self._environment = environment
         self._size = size
         self._listener = listener
-        self._owner = f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+        self._owner = run_owner()
 
     def plan(self) -> Plan:
         """Look at the environment and say what would be done. Touches nothing.
@@ -93,7 +90,8 @@ class Rotation:
         if len(self._environment.nodes) < 3:
             raise InputError(
                 f"{self._environment.name} has one node; a rotation needs three, since two must go on serving",
-                "trivet converge applies a new size to a single node, with downtime",
+                "stop the machine, resize it, start it, then `trivet converge`: "
+                "one node cannot be resized without downtime",
             )
         check_secrets(self._environment)
         memory = provider_for(self._environment).target(self._size).memory_mib
@@ -210,7 +208,15 @@ class Rotation:
         if touched:
             journal.write("left drained", node=name)
             return
-        steps.undo_drain()
+        try:
+            steps.undo_drain()
+        except TrivetError as error:
+            # The first failure is what the operator must read; that the drain stands is told beside it.
+            journal.write("drain stands", node=name, error=error.message)
+            self._listener(
+                {"event": "progress", "node": name, "text": f"the drain could not be undone: {error.message}"}
+            )
+            return
         journal.write("drain undone", node=name)
 
 

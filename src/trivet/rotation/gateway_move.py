@@ -64,11 +64,16 @@ class GatewayMove:
         except RemoteError as error:
             self._take_back(address, old, new, others)
             raise RotationHalted(f"gateway address {address} stays on {old.name}: {error.message}") from error
-        agent(old, "gateway", "release", address, "--owner", self._owner)
-        agent(new, "gateway", "take", address)
-        moved = time.monotonic()
-        for node in (old, *others):
-            agent(node, "gateway", "allow", address)
+        try:
+            agent(old, "gateway", "release", address, "--owner", self._owner)
+            agent(new, "gateway", "take", address)
+        except RemoteError as error:
+            raise RotationHalted(f"gateway address {address} did not come to {new.name}: {error.message}") from error
+        finally:
+            # Whatever happened, everybody must be able to take the address at the next failure.
+            moved = time.monotonic()
+            for node in (old, *others):
+                self._nodes.run(node, ["trivet-agent", "gateway", "allow", address])
         time.sleep(max(0.0, ANNOUNCED_SECONDS - (time.monotonic() - moved)))
         agent(old, "gateway", "clear", address)
 
@@ -89,9 +94,13 @@ class GatewayMove:
             raise RemoteError(f"{node.name}: HAProxy could not be reloaded: {result.error}")
 
     def _take_back(self, address: str, old: Node, new: Node, others: list[Node]) -> None:
+        """Leave the address with its old holder. What cannot be undone now ends by its own expiry on the node."""
         for node in others:
-            self._nodes.agent(node, "gateway", "allow", address)
-        self._nodes.agent(old, "gateway", "retain", address)
-        self._reload_proxy(new)
-        self._wait_ended(address, new)
-        self._nodes.agent(old, "gateway", "clear", address)
+            self._nodes.run(node, ["trivet-agent", "gateway", "allow", address])
+        try:
+            self._nodes.agent(old, "gateway", "retain", address)
+            self._reload_proxy(new)
+            self._wait_ended(address, new)
+            self._nodes.agent(old, "gateway", "clear", address)
+        except RemoteError as error:
+            self._tell(f"the hand-over rules of {address} stay until they expire: {error.message}")

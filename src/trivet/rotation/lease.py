@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import threading
 from types import TracebackType
 
@@ -11,6 +14,11 @@ from trivet.remote import Nodes
 
 LEASE_SECONDS = 180
 RENEW_SECONDS = 30
+
+
+def run_owner() -> str:
+    """Who this run is: user, machine and process, unique while it lives."""
+    return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
 
 
 class Lease:

@@ -150,7 +150,7 @@ class NodeSteps:
         servers = [
             server for answer in states.values() for server in answer["servers"] if server["server"] == self._node.name
         ]
-        return all(server["state"] != "UP" for server in servers if server["backend"] == "web")
+        return all(server["state"] != "UP" for server in servers)
 
     def move_gateways_away(self) -> None:
         """Move every gateway address that the node holds to the next node, losslessly."""

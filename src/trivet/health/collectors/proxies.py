@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Mapping
 
 from trivet.health.config import HAPROXY_SOCKET, NodeConfig
 from trivet.health.external import Deadline, unix_dialogue
@@ -59,15 +60,22 @@ def status_word(status: str, weight: str) -> str:
 
 
 def parse_writer(answer: str, servers: tuple[ProxyServer, ...]) -> str | None:
-    """The server that the table of the writer's backend holds, None when it is empty.
+    """The server that the table of the writer's backend holds, None when it is empty."""
+    return sticky_server(answer, {item.server_id: item.server for item in servers if item.backend == WRITER_BACKEND})
+
+
+def sticky_server(answer: str, names: Mapping[int, str]) -> str | None:
+    """The name of the server that ``show table`` says connections stick to; None when the table is empty.
 
     The key (the server's name) is preferred to its number: the number is local to one HAProxy.
+
+    Args:
+        names: of the backend's servers, by HAProxy's number.
     """
     for line in answer.splitlines():
         # "-" is no name: the entry was set by number over the runtime API.
-        if (match := re.search(r"\bserver_key=(\S+)", line)) and match[1] != "-":
-            return match[1]
-        if match := re.search(r"\bserver_id=(\d+)", line):
-            names = {item.server_id: item.server for item in servers if item.backend == WRITER_BACKEND}
-            return names.get(int(match[1]))
+        if (key := re.search(r"\bserver_key=(\S+)", line)) and key[1] != "-":
+            return key[1]
+        if number := re.search(r"\bserver_id=(\d+)", line):
+            return names.get(int(number[1]))
     return None

@@ -50,7 +50,7 @@ def _of_room(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
 
 def _of_size(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
     expected = next(item for item in cluster.expectation.nodes if item.name == node)
-    command = f"trivet upscale {cluster.expectation.environment} --plan"
+    command = f"trivet upscale {cluster.expectation.environment} --size SIZE --plan"
     if expected.vcpus is not None and host.vcpus != expected.vcpus:
         reason = f"has {host.vcpus} vCPU, its size says {expected.vcpus}"
         yield Finding(SERVICE, node, State.BROKEN, reason, command)
