@@ -18,6 +18,10 @@ def lab() -> LabState:
 
 
 @pytest.fixture(scope="session")
-def nodes(lab: LabState) -> list[Host]:
-    options = f"ssh_identity_file={lab.ssh_key}&ssh_extra_args=-o%20UserKnownHostsFile%3D{lab.known_hosts}"
-    return [testinfra.get_host(f"ssh://root@{node.address}?{options}") for node in lab.nodes]
+def nodes(lab: LabState, tmp_path_factory: pytest.TempPathFactory) -> list[Host]:
+    configuration = tmp_path_factory.mktemp("ssh") / "config"
+    configuration.write_text(
+        f"Host *\n  User root\n  IdentityFile {lab.ssh_key}\n  UserKnownHostsFile {lab.known_hosts}\n"
+        "  BatchMode yes\n  LogLevel ERROR\n"
+    )
+    return [testinfra.get_host(f"ssh://{node.address}?ssh_config={configuration}") for node in lab.nodes]

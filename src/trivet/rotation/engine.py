@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trivet.ansible.secrets import check_secrets
-from trivet.errors import InputError, RotationHalted, TrivetError
+from trivet.errors import InputError, LeaseHeld, RotationHalted, TrivetError
 from trivet.health.facts import Unreachable
 from trivet.health.findings import State
 from trivet.health.holders import gateway_holders, redis_primary, writer
@@ -185,7 +185,7 @@ class Rotation:
         steps = NodeSteps(self._environment, nodes, provider, node, self._size, self._owner, tell)
         touched = False
         for step in report.plan.steps:
-            lease.check()
+            self._check_lease(lease, journal, name, step)
             touched = touched or step == FIRST_TOUCHING_STEP
             journal.write("begin", node=name, step=step.value)
             self._listener({"event": "step begins", "node": name, "step": step.value})
@@ -194,20 +194,29 @@ class Rotation:
                 steps.apply(step)
             except BaseException as error:
                 journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
-                self._leave(steps, name, touched, journal)
+                left = self._leave(steps, name, touched, journal)
                 if isinstance(error, TrivetError):
-                    raise _halted(error, name, step, touched, journal) from error
+                    raise _halted(error, name, step, left, journal) from error
                 raise
             seconds = round(time.monotonic() - began, 2)
             report.times.append(StepTime(name, step.value, seconds))
             journal.write("end", node=name, step=step.value, seconds=seconds)
             self._listener({"event": "step ends", "node": name, "step": step.value, "seconds": seconds})
 
-    def _leave(self, steps: NodeSteps, name: str, touched: bool, journal: Journal) -> None:
-        """Before the node was touched, undo its drain; after, it stays drained and the journal says so."""
+    @staticmethod
+    def _check_lease(lease: Lease, journal: Journal, name: str, step: Step) -> None:
+        """Stop without another act when the lease is lost: whoever has it now may be at the same node."""
+        try:
+            lease.check()
+        except LeaseHeld as error:
+            journal.write("lease lost", node=name, before=step.value, error=error.message)
+            raise
+
+    def _leave(self, steps: NodeSteps, name: str, touched: bool, journal: Journal) -> str:
+        """Before the node was touched, undo its drain; after, it stays drained. Says, in words, which it was."""
         if touched:
             journal.write("left drained", node=name)
-            return
+            return "the node stays drained"
         try:
             steps.undo_drain()
         except TrivetError as error:
@@ -216,12 +225,12 @@ class Rotation:
             self._listener(
                 {"event": "progress", "node": name, "text": f"the drain could not be undone: {error.message}"}
             )
-            return
+            return "the drain could not be undone"
         journal.write("drain undone", node=name)
+        return "the drain was undone, nothing was changed"
 
 
-def _halted(error: TrivetError, node: str, step: Step, touched: bool, journal: Journal) -> RotationHalted:
-    state = "the node stays drained" if touched else "the drain was undone, nothing was changed"
+def _halted(error: TrivetError, node: str, step: Step, left: str, journal: Journal) -> RotationHalted:
     return RotationHalted(
-        f"{node}: {step.value}: {error.message} ({state}; journal: {journal.path})", error.next_command
+        f"{node}: {step.value}: {error.message} ({left}; journal: {journal.path})", error.next_command
     )
