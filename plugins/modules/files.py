@@ -265,13 +265,20 @@ class Tree:
             os.replace(staged, destination)
         self.staged = []
 
+    def refuse_directories_in_the_way(self) -> None:
+        """Fail before the first change when a link or a removal would meet a directory."""
+        for path in [entry["path"] for entry in self.module.params["links"]]:
+            if os.path.isdir(path) and not os.path.islink(path):
+                self.abort(f"{path} is a directory, a link is wanted")
+        for path in self.module.params["absent"]:
+            if os.path.isdir(path) and not os.path.islink(path):
+                self.abort(f"{path} is a directory, it is not removed")
+
     def links(self) -> None:
         for entry in self.module.params["links"]:
             path, target = entry["path"], entry["target"]
             if os.path.islink(path) and os.readlink(path) == target:
                 continue
-            if os.path.isdir(path) and not os.path.islink(path):
-                self.abort(f"{path} is a directory, a link is wanted")
             self.changed_files.append(path)
             if self.module.check_mode:
                 continue
@@ -285,8 +292,6 @@ class Tree:
         for path in self.module.params["absent"]:
             if not os.path.lexists(path):
                 continue
-            if os.path.isdir(path) and not os.path.islink(path):
-                self.abort(f"{path} is a directory, it is not removed")
             self.changed_files.append(path)
             if not self.module.check_mode:
                 os.unlink(path)
@@ -336,6 +341,7 @@ def main() -> None:
     )
     tree = Tree(module)
     try:
+        tree.refuse_directories_in_the_way()
         tree.directories()
         tree.stage_files()
         tree.apply()

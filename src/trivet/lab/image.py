@@ -32,9 +32,13 @@ PACKAGES = (
 )
 
 
+# A node of a lab is made again, not repaired: its package installations need not survive a power cut half-way.
+DPKG_OPTIONS = ("force-unsafe-io",)
+
+
 def recipe() -> str:
     """Twelve hex digits that change when what goes into the image changes."""
-    return hashlib.sha256(json.dumps([RELEASE, PACKAGES, debian_mirror()]).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps([RELEASE, PACKAGES, DPKG_OPTIONS, debian_mirror()]).encode()).hexdigest()[:12]
 
 
 def ensure_image(progress: Callable[[str], None]) -> str:
@@ -66,6 +70,7 @@ def _build(root: Path) -> None:
             # Every node makes its own keys and machine id at its first start.
             "--customize-hook=rm -f $1/etc/ssh/ssh_host_*",
             "--customize-hook=: > $1/etc/machine-id",
+            *(f"--dpkgopt={option}" for option in DPKG_OPTIONS),
             "--customize-hook=chroot $1 systemctl disable systemd-networkd systemd-resolved || true",
             "--customize-hook=chroot $1 systemctl mask systemd-binfmt.service systemd-networkd-wait-online.service",
             RELEASE,
