@@ -7,17 +7,16 @@ import json
 from pathlib import Path
 
 from trivet.ansible import load_environment
-from trivet.cli.demo import rotate_under_load
-from trivet.cli.output import output_for
+from trivet.api import rotate_under_load
 from trivet.lab import Lab, LabState
 
 LEAST_REQUESTS = 5000
-RATE = 25.0
+RATE = 20.0
 
 
 def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     environment = load_environment(lab.name)
-    report, rotation = rotate_under_load(environment, "12", RATE, output_for(False))
+    report, rotation = rotate_under_load(environment, "12", RATE, listener=print)
     (Path.home() / ".local/state/trivet" / lab.name / "rotation-report.json").write_text(json.dumps(report.to_json()))
     assert report.total.failures == 0, report.failures
     assert report.total.requests >= LEAST_REQUESTS

@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from trivet.ansible import PlaybookEvent, ensure_secrets, load_environment, run_playbook
-from trivet.ansible.secrets import check_secrets
+from trivet import api
+from trivet.ansible import PlaybookEvent, load_environment
 from trivet.cli.output import Output, output_for
-from trivet.errors import InputError
 from trivet.model import Environment
-from trivet.remote import Nodes
-from trivet.rotation.lease import Lease, run_owner
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
@@ -39,19 +34,9 @@ def converge(
 
 
 def converge_environment(environment: Environment, output: Output, *, check: bool = False) -> None:
-    """Check, then run playbooks/site.yml, telling its progress.
-
-    :raises TrivetError: when the input is bad, a node is unreachable or a task fails.
-    """
-    check_reachable(environment)
-    if check:
-        check_secrets(environment)
-    elif ensure_secrets(environment):
-        output.event("secrets", text="secrets generated into an ansible-vault file beside the inventory")
+    """Converge an environment and tell its progress."""
     started = time.monotonic()
-    told = RoleProgress(output)
-    with converge_lease(environment):
-        result = run_playbook(environment, "site.yml", check=check, listener=told)
+    result = api.converge(environment, check=check, listener=RoleProgress(output))
     seconds = round(time.monotonic() - started, 1)
     output.event(
         "converged",
@@ -60,21 +45,6 @@ def converge_environment(environment: Environment, output: Output, *, check: boo
         seconds=seconds,
         text=f"converged: changed={result.changed} in {seconds:.0f} s",
     )
-
-
-@contextmanager
-def converge_lease(environment: Environment) -> Iterator[None]:
-    """Hold the lease of an environment that has agents already, so that a rotation and a converge never act at once.
-
-    :raises LeaseHeld: when another run has it.
-    """
-    with Nodes(environment) as nodes:
-        agents = nodes.run_on(environment.nodes, ["test", "-x", "/usr/local/bin/trivet-agent"])
-        if sum(answer.code == 0 for answer in agents) <= len(environment.nodes) // 2:
-            yield
-            return
-        with Lease(nodes, run_owner(), "converge"):
-            yield
 
 
 class RoleProgress:
@@ -93,15 +63,3 @@ class RoleProgress:
         elif event.state == "begins":
             words = [self._prefix, event.role, event.task.rpartition(" : ")[2]]
             self._output.event("task", text=": ".join(word for word in words if word))
-
-
-def check_reachable(environment: Environment) -> None:
-    """Refuse when a node does not answer on SSH.
-
-    :raises InputError: naming the nodes.
-    """
-    with Nodes(environment) as nodes:
-        results = nodes.run_on(environment.nodes, ["true"], timeout=15)
-    silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
-    if silent:
-        raise InputError(f"{environment.name}: not reachable over SSH: {', '.join(silent)}; nothing was touched")

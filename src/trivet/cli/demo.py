@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from trivet.ansible import load_environment
+from trivet.api import rotate_under_load
 from trivet.cli.converge import converge_environment
 from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
@@ -21,15 +20,9 @@ from trivet.errors import RotationHalted
 from trivet.health.findings import State
 from trivet.lab import Lab
 from trivet.model import Environment
-from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
-from trivet.remote import Nodes, WebTunnels, observe
-from trivet.rotation.engine import Event, Listener, Rotation, RotationReport
-from trivet.rotation.journal import state_directory
+from trivet.remote import Nodes, observe
 
 HEALTHY_SECONDS = 300
-BEFORE_SECONDS = 30
-AFTER_SECONDS = 10
-LONGEST_ROTATION_SECONDS = 3600
 FAILED = 1
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -56,7 +49,13 @@ def demo(
     environment = load_environment(name)
     converge_environment(environment, output)
     wait_healthy(environment, output)
-    report, rotation = rotate_under_load(environment, size, rate, output)
+    report, rotation = rotate_under_load(
+        environment,
+        size,
+        rate,
+        listener=lambda event: tell(output, event),
+        partial=lambda figures: show_report(output, figures),
+    )
     show_times(output, rotation)
     if json:
         output.data({"event": "probe", **report.to_json()})
@@ -88,55 +87,6 @@ def wait_healthy(environment: Environment, output: Output) -> None:
             f"{environment.name} is not healthy {HEALTHY_SECONDS} s after it was converged",
             f"trivet status {environment.label}",
         )
-
-
-def rotate_under_load(
-    environment: Environment, size: str, rate: float, output: Output
-) -> tuple[ProbeReport, RotationReport]:
-    """Resize every node while the probe asks all gateway addresses; the probe's events stay beside the journals."""
-    tunnels = WebTunnels(environment)
-    settings = ProbeSettings(
-        urls=tuple(f"http://{gateway}" for gateway in environment.gateways),
-        rate=rate,
-        duration=LONGEST_ROTATION_SECONDS,
-        host=environment.domain,
-        verify_urls=tunnels.urls,
-    )
-    events = (
-        state_directory() / environment.label.replace("/", "-") / "probes" / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
-    )
-    probe = BackgroundProbe(settings, events)
-    output.event("probe", text=f"probe: {rate:g} requests/s on {', '.join(environment.gateways)}; events in {events}")
-    probe.start()
-    try:
-        time.sleep(BEFORE_SECONDS)
-        probe.mark("during")
-        rotation = Rotation(environment, size, _with_figures(output, probe)).apply()
-        probe.mark("after")
-        time.sleep(AFTER_SECONDS)
-    except BaseException:
-        with tunnels:
-            _show_partial(output, probe, events)
-        raise
-    with tunnels:
-        return probe.stop(), rotation
-
-
-def _with_figures(output: Output, probe: BackgroundProbe) -> Listener:
-    def listen(event: Event) -> None:
-        tell(output, event)
-        if event["event"] == "step ends":
-            live = probe.live()
-            output.event(
-                "live", text=f"  probe: {live.requests} requests, {live.failures} failed, p99 {live.p99_ms:.0f} ms"
-            )
-
-    return listen
-
-
-def _show_partial(output: Output, probe: BackgroundProbe, events: Path) -> None:
-    Console(stderr=True).print(f"the probe's figures until here (events: {events}):")
-    show_report(output, probe.stop(hurry=True))
 
 
 def main() -> None:

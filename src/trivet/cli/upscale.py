@@ -48,6 +48,12 @@ def tell(output: Output, event: Any) -> None:
     kind = values.pop("event")
     if output.json:
         output.event(kind, **values)
+    elif kind == "probe":
+        addresses = ", ".join(values["urls"])
+        output.event(kind, text=f"probe: {values['rate']:g} requests/s on {addresses}; events in {values['events']}")
+    elif kind == "live":
+        figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
+        output.event(kind, text=f"  probe: {figures}")
     elif kind == "plan":
         output.event(kind, text=f"journal {values['journal']}")
     elif kind == "step begins":

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Python API: the verbs of the command line on a loaded environment.
+
+>>> from trivet.api import Environment
+>>> Environment.load("inventories/production").upscale("24")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from trivet.api.converge import converge
+from trivet.api.environment import Environment
+from trivet.api.measure import rotate_under_load
+
+__all__ = ["Environment", "converge", "rotate_under_load"]

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An environment with its verbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trivet import model
+from trivet.ansible import load_environment
+from trivet.ansible.playbook import Listener as PlaybookListener
+from trivet.ansible.playbook import PlaybookResult
+from trivet.api.converge import converge
+from trivet.health.verdict import Verdict
+from trivet.remote import Nodes, observe
+from trivet.rotation.engine import Listener, Rotation, RotationReport
+from trivet.rotation.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A loaded environment. Every verb raises :class:`trivet.errors.TrivetError` when it is refused or fails.
+
+    :param description: its nodes, gateway addresses and size, as the inventory says.
+    """
+
+    description: model.Environment
+
+    @classmethod
+    def load(cls, environment: str) -> Environment:
+        """Read and check an inventory: a path, a lab's name, or a folder in inventories/. Nothing is contacted."""
+        return cls(load_environment(environment))
+
+    def status(self) -> Verdict:
+        """The verdict on every service of every node, now."""
+        with Nodes(self.description) as nodes:
+            return observe(nodes).verdict
+
+    def converge(self, *, check: bool = False, listener: PlaybookListener = lambda event: None) -> PlaybookResult:
+        """Bring every node to what the inventory says; with ``check`` only tell what would change."""
+        return converge(self.description, check=check, listener=listener)
+
+    def plan(self, size: str) -> Plan:
+        """What an upscale to a size would do. Touches nothing."""
+        return Rotation(self.description, size).plan()
+
+    def upscale(self, size: str, *, listener: Listener = lambda event: None) -> RotationReport:
+        """Resize the nodes one after the other; ``listener`` takes the events that the command line shows."""
+        return Rotation(self.description, size, listener).apply()

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rotation with the probe beside it: what customers would have seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from trivet.model import Environment
+from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
+from trivet.remote import WebTunnels
+from trivet.rotation.engine import Event, Listener, Rotation, RotationReport
+from trivet.rotation.journal import state_directory
+
+BEFORE_SECONDS = 30
+AFTER_SECONDS = 10
+LONGEST_ROTATION_SECONDS = 3600
+
+
+def rotate_under_load(
+    environment: Environment,
+    size: str,
+    rate: float,
+    *,
+    listener: Listener = lambda event: None,
+    partial: Callable[[ProbeReport], None] = lambda report: None,
+) -> tuple[ProbeReport, RotationReport]:
+    """Resize every node while the probe asks all gateway addresses; its events are kept beside the journals.
+
+    :param rate: requests per second.
+    :param listener: takes the rotation's events, and after each step one called ``live`` with the probe's figures.
+    :param partial: takes the probe's report when the rotation fails, before its error goes on.
+    :raises TrivetError: when the rotation is refused or halted, or there is no shop to probe.
+    """
+    tunnels = WebTunnels(environment)
+    settings = ProbeSettings(
+        urls=tuple(f"http://{gateway}" for gateway in environment.gateways),
+        rate=rate,
+        duration=LONGEST_ROTATION_SECONDS,
+        host=environment.domain,
+        verify_urls=tunnels.urls,
+    )
+    folder = state_directory() / environment.label.replace("/", "-") / "probes"
+    probe = BackgroundProbe(settings, folder / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+    listener({"event": "probe", "rate": rate, "urls": settings.urls, "events": str(probe.events)})
+    probe.start()
+    try:
+        time.sleep(BEFORE_SECONDS)
+        probe.mark("during")
+        rotation = Rotation(environment, size, _with_figures(listener, probe)).apply()
+        probe.mark("after")
+        time.sleep(AFTER_SECONDS)
+    except BaseException:
+        with tunnels:
+            partial(probe.stop(hurry=True))
+        raise
+    with tunnels:
+        return probe.stop(), rotation
+
+
+def _with_figures(listener: Listener, probe: BackgroundProbe) -> Listener:
+    def listen(event: Event) -> None:
+        listener(event)
+        if event["event"] == "step ends":
+            live: LiveFigures = probe.live()
+            listener(
+                {"event": "live", "requests": live.requests, "failures": live.failures, "p99_ms": round(live.p99_ms)}
+            )
+
+    return listen
