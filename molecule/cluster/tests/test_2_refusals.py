@@ -14,6 +14,7 @@ import yaml
 
 from trivet.ansible.settings import ansible_environment
 from trivet.lab import LabState
+from trivet.rotation.journal import state_directory
 
 
 def trivet(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -21,7 +22,7 @@ def trivet(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str
 
 
 def journals(lab: LabState) -> int:
-    return len(list((Path.home() / ".local/state/trivet" / lab.name / "rotations").glob("*.jsonl")))
+    return len(list((state_directory() / lab.name / "rotations").glob("*.jsonl")))
 
 
 def inventory(tmp_path: Path, **changes: object) -> Path:
@@ -75,7 +76,6 @@ def test_bad_inventories(tmp_path: Path, changes: dict[str, object], words: str)
     result = trivet("converge", str(path))
     assert result.returncode == 2
     assert words in " ".join(result.stderr.split())
-    assert str(path) in result.stderr.replace("\n", "") or "size" in words
 
 
 def test_an_unknown_environment_lists_those_that_there_are() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from trivet.ansible import load_environment
 from trivet.api import rotate_under_load
 from trivet.lab import Lab, LabState
+from trivet.rotation.journal import state_directory
 
 LEAST_REQUESTS = 5000
 RATE = 20.0
@@ -17,7 +18,7 @@ RATE = 20.0
 def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     environment = load_environment(lab.name)
     report, rotation = rotate_under_load(environment, "12", RATE, listener=print)
-    (Path.home() / ".local/state/trivet" / lab.name / "rotation-report.json").write_text(json.dumps(report.to_json()))
+    (state_directory() / lab.name / "rotation-report.json").write_text(json.dumps(report.to_json()))
     assert report.total.failures == 0, report.failures
     assert report.total.requests >= LEAST_REQUESTS
     assert report.orders.acknowledged > 0

@@ -51,5 +51,6 @@ def test_secrets_are_for_root_alone(nodes: list[Host]) -> None:
 
 
 def test_packages_are_not_upgraded_behind_our_back(nodes: list[Host]) -> None:
-    assert nodes[0].run("systemctl is-enabled apt-daily-upgrade.timer").stdout.strip() in ("masked", "not-found", "")
+    timer = nodes[0].run("systemctl is-enabled apt-daily-upgrade.timer")
+    assert timer.stdout.strip() in ("masked", "not-found") or "No such file" in timer.stderr
     assert nodes[0].run("/usr/sbin/policy-rc.d mariadb restart").rc == 101

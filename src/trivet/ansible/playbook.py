@@ -7,7 +7,9 @@ The event handler only passes on what it is given; a slow one causes time-outs i
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +73,8 @@ def run_playbook(
     for folder in ("ssh", "facts"):
         (cache_directory() / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     private = Path(tempfile.mkdtemp(prefix="run-", dir=base))
+    # ansible-runner replaces these handlers and leaves its own behind, which swallow every later Ctrl-C.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         run = ansible_runner.run(
             private_data_dir=str(private),
@@ -86,6 +90,9 @@ def run_playbook(
         )
         _raise_failure(run, result, playbook)
     finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         shutil.rmtree(private, ignore_errors=True)
     return result
 
@@ -133,7 +140,8 @@ def _raise_failure(run: Any, result: PlaybookResult, playbook: str) -> None:
     if run.rc == 0:
         return
     if result.failures:
-        first = result.failures[0]
+        # A failure under no_log says nothing, and a rescued one is not the reason: the last that has words is.
+        first = next((failure for failure in reversed(result.failures) if failure.message), result.failures[-1])
         role = f"{first.role}: " if first.role else ""
         raise PlaybookError(f"{first.node}: {role}{first.task}: {first.state}: {first.message}")
     output = " ".join(run.stdout.read().split())[:1500] if run.stdout else ""

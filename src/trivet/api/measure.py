@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
 from trivet.remote import WebTunnels
@@ -51,11 +52,21 @@ def rotate_under_load(
         probe.mark("after")
         time.sleep(AFTER_SECONDS)
     except BaseException:
-        with tunnels:
-            partial(probe.stop(hurry=True))
+        _tell_partial(tunnels, probe, listener, partial)
         raise
     with tunnels:
         return probe.stop(), rotation
+
+
+def _tell_partial(
+    tunnels: WebTunnels, probe: BackgroundProbe, listener: Listener, partial: Callable[[ProbeReport], None]
+) -> None:
+    """Give the figures until here; nothing of it may hide the error that is on its way to the operator."""
+    try:
+        with tunnels:
+            partial(probe.stop(hurry=True))
+    except TrivetError as error:
+        listener({"event": "progress", "node": "probe", "text": f"no whole report: {error.message}"})
 
 
 def _with_figures(listener: Listener, probe: BackgroundProbe) -> Listener:

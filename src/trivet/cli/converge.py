@@ -20,7 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text."
 
 def converge(
     env: Env,
-    check: Annotated[bool, typer.Option("--check", help="Show what would change, with diffs; touch nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Tell what would change; touch nothing.")] = False,
     json: Json = False,
 ) -> None:
     """Bring every node to what the inventory says: from bare Debian to a serving cluster, or back from drift.
@@ -36,23 +36,23 @@ def converge(
 def converge_environment(environment: Environment, output: Output, *, check: bool = False) -> None:
     """Converge an environment and tell its progress."""
     started = time.monotonic()
-    result = api.converge(environment, check=check, listener=RoleProgress(output))
+    result = api.converge(environment, check=check, listener=RoleProgress(output, check=check))
     seconds = round(time.monotonic() - started, 1)
     output.event(
         "converged",
         environment=environment.name,
         changed=result.changed,
         seconds=seconds,
-        text=f"converged: changed={result.changed} in {seconds:.0f} s",
+        text=f"{'checked: would change' if check else 'converged: changed'}={result.changed} in {seconds:.0f} s",
     )
 
 
 class RoleProgress:
     """Tells each task as it begins, so that a long one is named while it lasts, and each failed one; as JSON all."""
 
-    def __init__(self, output: Output, prefix: str = "converge") -> None:
+    def __init__(self, output: Output, *, check: bool = False) -> None:
         self._output = output
-        self._prefix = prefix
+        self._check = check
 
     def __call__(self, event: PlaybookEvent) -> None:
         if self._output.json:
@@ -60,6 +60,8 @@ class RoleProgress:
             return
         if event.state in ("failed", "unreachable"):
             self._output.event("failure", text=f"{event.node}: {event.role}: {event.task}: {event.state}")
+        elif event.state == "changed" and self._check:
+            self._output.event("change", text=f"{event.node}: {event.role}: {event.task} would change something")
         elif event.state == "begins":
-            words = [self._prefix, event.role, event.task.rpartition(" : ")[2]]
+            words = ["converge", event.role, event.task.rpartition(" : ")[2]]
             self._output.event("task", text=": ".join(word for word in words if word))

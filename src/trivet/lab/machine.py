@@ -6,8 +6,10 @@ What is installed here is the whole list of what the lab needs on a fresh Debian
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -146,6 +148,8 @@ def start_daemon(progress: Progress) -> None:
 
     :raises LabError: when it does not answer in time; names its log.
     """
+    if not under_systemd():
+        _start_lxcfs()
     if daemon_answers(timeout=2):
         return
     progress("starting the Incus daemon")
@@ -160,16 +164,26 @@ def start_daemon(progress: Progress) -> None:
     raise LabError("the Incus daemon does not answer", "tail /var/log/incus/incus.log /run/trivet-lab/incusd.log")
 
 
-def _start_without_systemd() -> None:
+def _start_lxcfs() -> None:
+    """Have lxcfs, without which a node sees the whole machine's memory and CPUs as its own.
+
+    :raises LabError: when it does not mount.
+    """
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    Path("/var/log/incus").mkdir(parents=True, exist_ok=True)
     _unmount_stale_lxcfs()
     LXCFS_MOUNT.mkdir(parents=True, exist_ok=True)
-    if not (LXCFS_MOUNT / "proc").exists():
-        _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
-        deadline = time.monotonic() + 10
-        while not (LXCFS_MOUNT / "proc").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+    if (LXCFS_MOUNT / "proc").exists():
+        return
+    _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
+    deadline = time.monotonic() + 10
+    while not (LXCFS_MOUNT / "proc").exists():
+        if time.monotonic() > deadline:
+            raise LabError(f"lxcfs did not mount {LXCFS_MOUNT}", f"tail {RUN_DIRECTORY}/lxcfs.log")
+        time.sleep(0.1)
+
+
+def _start_without_systemd() -> None:
+    Path("/var/log/incus").mkdir(parents=True, exist_ok=True)
     _detach([str(INCUS_DAEMON), "--group", "incus-admin", "--logfile", "/var/log/incus/incus.log"], "incusd.log")
 
 
@@ -236,16 +250,32 @@ def start_package_cache(address: str) -> None:
 def stop_package_cache(address: str) -> None:
     """Stop the package cache of a lab, if it runs."""
     configuration, pid = package_cache_files(address)
-    if pid.exists():
-        number = pid.read_text().strip()
-        if (
-            number
-            and Path(f"/proc/{number}/cmdline").exists()
-            and b"nginx" in Path(f"/proc/{number}/cmdline").read_bytes()
-        ):
-            attempt(["kill", "-QUIT", number])
-        pid.unlink(missing_ok=True)
+    number = pid.read_text().strip() if pid.exists() else ""
+    if number.isdigit():
+        _end_nginx(int(number))
+    # Only now: an nginx that is still ending would remove the pid file of its successor.
+    pid.unlink(missing_ok=True)
     configuration.unlink(missing_ok=True)
+
+
+def _end_nginx(number: int) -> None:
+    """End a package cache: gracefully, else by force."""
+    for sent in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
+        if not _is_nginx(number):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, sent)
+        deadline = time.monotonic() + 5
+        while _is_nginx(number) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _is_nginx(number: int) -> bool:
+    try:
+        # The command line of a zombie is empty.
+        return b"nginx" in Path(f"/proc/{number}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _cache_configuration(address: str, pid: Path, resolvers: str) -> str:

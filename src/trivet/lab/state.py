@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,10 @@ class LabState:
         """Write it atomically."""
         self.directory.mkdir(parents=True, exist_ok=True)
         staged = self.directory / "lab.json.new"
-        staged.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        with staged.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(self), indent=2) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
         staged.replace(self.directory / "lab.json")
 
     @classmethod
@@ -105,7 +109,7 @@ class LabState:
         except FileNotFoundError as error:
             raise LabError(f"there is no lab {name!r} ({path} does not exist)", f"trivet lab up {name}") from error
         except (ValueError, TypeError, KeyError) as error:
-            raise LabError(f"{path} cannot be read: {error}", f"trivet lab down {name}") from error
+            raise LabError(f"{path} cannot be read: {error}", f"incus list; then rm -r {path.parent}") from error
 
 
 def check_name(name: str) -> None:

@@ -41,13 +41,21 @@ class WebTunnels:
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
                 )
             )
-        for name, port in self._ports.items():
-            _wait_open(name, port)
+        try:
+            for name, port in self._ports.items():
+                _wait_open(name, port)
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the tunnels that are open."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:

@@ -153,18 +153,28 @@ class Rotation:
         self._listener({"event": "plan", **plan.to_dict(), "journal": str(journal.path)})
         started = time.monotonic()
         remaining = [planned.name for planned in plan.nodes]
-        while remaining:
-            # Roles move with each node: the order of those that are left is decided anew.
-            observation = self._settled(nodes)
-            self._halt_unless_healthy(observation.verdict)
-            roles = self._roles(observation)
-            name = ordered({node: roles[node] for node in roles if node in remaining})[0].name
-            self._rotate_node(nodes, provider, name, journal, report, lease)
-            remaining.remove(name)
-        provider.record(self._size)
+        try:
+            while remaining:
+                name = self._next_node(nodes, remaining)
+                self._rotate_node(nodes, provider, name, journal, report, lease)
+                remaining.remove(name)
+            provider.record(self._size)
+        except BaseException as error:
+            journal.write("halted", error=str(error) or type(error).__name__, remaining=remaining)
+            raise
         report.seconds = time.monotonic() - started
         journal.write("done", seconds=round(report.seconds, 1))
         return report
+
+    def _next_node(self, nodes: Nodes, remaining: list[str]) -> str:
+        """The next node by a fresh verdict: roles move with each node, so that the order is decided anew.
+
+        :raises RotationHalted: when the environment is not healthy.
+        """
+        observation = self._settled(nodes)
+        self._halt_unless_healthy(observation.verdict)
+        roles = self._roles(observation)
+        return ordered({node: roles[node] for node in roles if node in remaining})[0].name
 
     def _halt_unless_healthy(self, verdict: Verdict) -> None:
         reasons = blocking(verdict, drained=None)
@@ -194,7 +204,7 @@ class Rotation:
                 steps.apply(step)
             except BaseException as error:
                 journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
-                left = self._leave(steps, name, touched, journal)
+                left = self._leave(steps, name, touched, step, journal)
                 if isinstance(error, TrivetError):
                     raise _halted(error, name, step, left, journal) from error
                 raise
@@ -212,8 +222,11 @@ class Rotation:
             journal.write("lease lost", node=name, before=step.value, error=error.message)
             raise
 
-    def _leave(self, steps: NodeSteps, name: str, touched: bool, journal: Journal) -> str:
+    def _leave(self, steps: NodeSteps, name: str, touched: bool, step: Step, journal: Journal) -> str:
         """Before the node was touched, undo its drain; after, it stays drained. Says, in words, which it was."""
+        if step in (Step.UNDRAIN, Step.SOAK):
+            journal.write("left in use", node=name, step=step.value)
+            return "the node is in use again" if step is Step.SOAK else "the node may be in use again"
         if touched:
             journal.write("left drained", node=name)
             return "the node stays drained"

@@ -7,6 +7,7 @@ import getpass
 import os
 import socket
 import threading
+import time
 from types import TracebackType
 
 from trivet.errors import LeaseHeld, RemoteError
@@ -34,14 +35,17 @@ class Lease:
         self._owner = owner
         self._purpose = purpose
         self._ended = threading.Event()
-        self._lost: str | None = None
+        self._refusal: str | None = None
+        self._good_until = 0.0
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
+        asked = time.monotonic()
         refusals = self._vote()
         if refusals is not None:
             self._give_back()
             raise LeaseHeld("another run has the environment: " + refusals)
+        self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
         self._thread.start()
         return self
 
@@ -57,8 +61,8 @@ class Lease:
 
         :raises LeaseHeld: naming the reason.
         """
-        if self._lost is not None:
-            raise LeaseHeld("the lease could not be renewed: " + self._lost)
+        if time.monotonic() > self._good_until:
+            raise LeaseHeld("the lease could not be renewed: " + (self._refusal or "no answer"))
 
     def _vote(self) -> str | None:
         environment = self._nodes.environment
@@ -82,14 +86,14 @@ class Lease:
         return None if granted > len(environment.nodes) // 2 else "; ".join(words)
 
     def _renew(self) -> None:
-        failures = 0
         while not self._ended.wait(RENEW_SECONDS):
-            words = self._vote()
-            failures = 0 if words is None else failures + 1
-            # Three missed renewals still lie within the lease; a fourth would not.
-            if words is not None and failures >= 4:
-                self._lost = words
-                return
+            asked = time.monotonic()
+            try:
+                self._refusal = self._vote()
+            except Exception as error:  # the thread must live on: check() judges by the time of the last success
+                self._refusal = str(error)
+            if self._refusal is None:
+                self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
 
     def _give_back(self) -> None:
         for node in self._nodes.environment.nodes:

@@ -18,7 +18,7 @@ from trivet.remote import Nodes, observe
 from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.plan import Step
 
-# Longer than a rotation of one node ever takes; a killed runner's drain ends by itself after that.
+# Renewed at the gate; the drain of a killed runner ends by itself after that.
 DRAIN_EXPIRES_SECONDS = 3600
 SETTLE_SECONDS = 60.0
 # The hold port lets nobody wait longer than that.
@@ -133,7 +133,7 @@ class NodeSteps:
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
-        self._nodes.agent(self._node, "drain", "all", "--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
+        self._keep_drained()
         self._wait(self._drained_everywhere, SETTLE_SECONDS, f"every proxy to drain {self._node.name}")
         for backend in ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search"):
             ended = functools.partial(self._idle, backend)
@@ -144,6 +144,10 @@ class NodeSteps:
     def _idle(self, backend: str) -> bool:
         answers = self._agents("proxy", "sessions", backend)
         return not any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers.values())
+
+    def _keep_drained(self) -> None:
+        """Set or renew the drain, so that a slow step does not outlive it."""
+        self._nodes.agent(self._node, "drain", "all", "--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
 
     def _drained_everywhere(self) -> bool:
         states = self._agents("proxy", "states")
@@ -196,6 +200,7 @@ class NodeSteps:
 
     def gate(self) -> None:
         """Wait until nothing of the node is broken or busy, but for its own drain."""
+        self._keep_drained()
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         self._nodes.agent(self._node, "gluster", "heal", timeout=600)
         last = ""

@@ -179,8 +179,9 @@ def test_a_failure_before_the_node_is_touched_undoes_its_drain(step: Step, world
     assert raised.value.next_command == "trivet status test"
     tried = [("node-3", earlier.value) for earlier in list(Step)[: list(Step).index(step) + 1]]
     assert world.steps == [*all_steps("node-2"), *tried, ("node-3", "undo drain")]
-    last = journal(tmp_path)[-3:]
-    assert [line["kind"] for line in last] == ["begin", "failed", "drain undone"]
+    *_, begun, failed, undone, halted = journal(tmp_path)
+    last = [begun, failed, undone]
+    assert [line["kind"] for line in (*last, halted)] == ["begin", "failed", "drain undone", "halted"]
     assert (last[1]["node"], last[1]["step"], last[1]["error"]) == ("node-3", step.value, "node-3: no answer")
     assert ("recorded", "12") not in world.done
     assert ("vote back", "node-1") in world.done
@@ -191,7 +192,7 @@ def test_a_drain_that_cannot_be_undone_does_not_hide_the_first_failure(world: Wo
     world.undo_fails = True
     with pytest.raises(RotationHalted, match="node-2: no answer"):
         engine.Rotation(environment(), "12").apply()
-    last = journal(tmp_path)[-2:]
+    last = journal(tmp_path)[-3:-1]
     assert [(line["kind"], line["error"]) for line in last] == [
         ("failed", "node-2: no answer"),
         ("drain stands", "node-2: still no answer"),
@@ -200,13 +201,15 @@ def test_a_drain_that_cannot_be_undone_does_not_hide_the_first_failure(world: Wo
 
 
 @pytest.mark.parametrize("step", AFTER_TOUCHING)
-def test_a_failure_after_the_node_was_touched_leaves_it_drained(step: Step, world: World, tmp_path: Path) -> None:
+def test_a_failure_after_the_node_was_touched_leaves_it_as_it_is(step: Step, world: World, tmp_path: Path) -> None:
     world.fails["node-2", step] = RotationHalted("waited in vain")
-    with pytest.raises(RotationHalted, match=r"waited in vain.*the node stays drained"):
+    words = {Step.UNDRAIN: "the node may be in use again", Step.SOAK: "the node is in use again"}
+    with pytest.raises(RotationHalted, match=rf"waited in vain.*{words.get(step, 'the node stays drained')}"):
         engine.Rotation(environment(), "12").apply()
     assert {entry[0] for entry in world.steps} == {"node-2"}, "no second node is touched"
     assert ("node-2", "undo drain") not in world.done
-    assert [line["kind"] for line in journal(tmp_path)][-3:] == ["begin", "failed", "left drained"]
+    left = "left in use" if step in words else "left drained"
+    assert [line["kind"] for line in journal(tmp_path)][-4:] == ["begin", "failed", left, "halted"]
     assert ("recorded", "12") not in world.done
     assert ("vote back", "node-1") in world.done
 
@@ -216,7 +219,7 @@ def test_an_interrupted_run_undoes_the_drain_too(world: World, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         engine.Rotation(environment(), "12").apply()
     assert world.steps[-1] == ("node-2", "undo drain")
-    assert journal(tmp_path)[-2]["error"] == "KeyboardInterrupt"
+    assert journal(tmp_path)[-1]["error"] == "KeyboardInterrupt"
     assert ("vote back", "node-1") in world.done
 
 
