@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import time
 import urllib.error
@@ -14,6 +15,10 @@ from testinfra.host import Host
 from trivet.lab import LabState
 
 BACK_SECONDS = 180
+WRITTEN_MEANWHILE = (
+    "CREATE OR REPLACE DATABASE missed; CREATE TABLE missed.row_ (id INT AUTO_INCREMENT PRIMARY KEY); "
+    "INSERT INTO missed.row_ VALUES (); INSERT INTO missed.row_ VALUES ()"
+)
 
 
 def status(lab: LabState) -> tuple[int, dict[str, object]]:
@@ -44,6 +49,8 @@ def test_a_lost_node_is_missed_by_nobody_and_rejoins_by_ist(nodes: list[Host], l
         assert wait_until(lambda: all(answers(address) for address in lab.gateways), 15)
         # A second look after the failover, on all three addresses.
         assert all(answers(address) for address in lab.gateways)
+        # Something to catch up with: without it a member rejoins by no transfer at all.
+        nodes[0].check_output(f"mariadb -e {shlex.quote(WRITTEN_MEANWHILE)}")
         code, verdict = status(lab)
         assert code == 2
         assert lost.name in json.dumps(verdict["findings"])
@@ -55,6 +62,8 @@ def test_a_lost_node_is_missed_by_nobody_and_rejoins_by_ist(nodes: list[Host], l
     finally:
         subprocess.run(["incus", "start", lost.name], check=True, timeout=60)
     assert wait_until(lambda: status(lab)[0] == 0, BACK_SECONDS), status(lab)[1]
+    assert nodes[1].check_output("mariadb -N -B -e 'SELECT COUNT(*) FROM missed.row_'") == "2"
+    nodes[0].check_output("mariadb -e 'DROP DATABASE missed'")
     # MariaDB's own script says which transfer it was; "SST received" is logged in both cases.
     journal = nodes[1].check_output("journalctl -u mariadb -b --no-pager")
     assert "mariabackup IST completed on joiner" in journal
