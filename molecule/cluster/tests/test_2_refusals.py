@@ -87,11 +87,24 @@ def test_an_unknown_environment_lists_those_that_there_are() -> None:
     assert "production" in result.stderr
 
 
-def test_an_unknown_size_and_one_that_is_too_small(lab: LabState) -> None:
+def test_an_unknown_size(lab: LabState) -> None:
     before = journals(lab)
     result = trivet("upscale", lab.name, "--size", "7", "--yes")
     assert result.returncode == 2
-    assert "is not in the table" in result.stderr
+    assert "is not in the table" in " ".join(result.stderr.split())
+    assert journals(lab) == before
+
+
+def test_a_size_that_is_too_small(lab: LabState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The same lab as another machine would have it, where size 6 is a quarter of the table's.
+    shutil.copytree(lab.directory, tmp_path / lab.name)
+    state = json.loads((tmp_path / lab.name / "lab.json").read_text())
+    (tmp_path / lab.name / "lab.json").write_text(json.dumps({**state, "scale": 0.25}))
+    monkeypatch.setenv("TRIVET_LABS", str(tmp_path))
+    before = journals(lab)
+    result = trivet("upscale", lab.name, "--size", "6", "--yes")
+    assert result.returncode == 2
+    assert "needs at least" in " ".join(result.stderr.split())
     assert journals(lab) == before
 
 
