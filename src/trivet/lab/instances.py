@@ -19,13 +19,14 @@ START_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …)."""
+    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …); ``made``: nothing of it is missing."""
 
     name: str
     state: str
     cpus: int
     memory_mib: int
     lab: str
+    made: bool
 
 
 def listed() -> dict[str, Instance]:
@@ -38,7 +39,12 @@ def listed() -> dict[str, Instance]:
             continue
         memory = config.get("limits.memory", "0MiB").removesuffix("MiB")
         instances[row["name"]] = Instance(
-            row["name"], row["status"], int(config.get("limits.cpu", "0")), int(memory), config["user.trivet.lab"]
+            row["name"],
+            row["status"],
+            int(config.get("limits.cpu", "0")),
+            int(memory),
+            config["user.trivet.lab"],
+            config.get("user.trivet.made") == "true",
         )
     return instances
 
@@ -70,6 +76,7 @@ def create(state: LabState, node: LabNode, image: str, size: Size) -> None:
     )
     public_key = state.ssh_key.with_suffix(".pub").read_text(encoding="utf-8")
     _push(node.name, "/root/.ssh/authorized_keys", public_key, mode="0600")
+    run(["incus", "config", "set", node.name, "user.trivet.made=true"])
 
 
 def _interfaces(state: LabState, node: LabNode) -> str:

@@ -194,11 +194,15 @@ class Lab:
         size = self.node_size(state, state.size)
 
         def ensure(node: LabNode) -> None:
-            if node.name not in known:
+            present = known.get(node.name)
+            if present is not None and present.lab != state.name:
+                raise LabError(f"an instance {node.name} exists that belongs to lab {present.lab}")
+            if present is None or not present.made:
+                if present is not None:
+                    # Half-made by a run that was killed. A stranger's instance of that name is never touched.
+                    instances.delete(node.name)
                 progress(f"making {node.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {node.address}")
                 instances.create(state, node, alias, size)
-            elif known[node.name].lab != state.name:
-                raise LabError(f"an instance {node.name} exists that belongs to lab {known[node.name].lab}")
             instances.start(node.name)
 
         with ThreadPoolExecutor(max_workers=3) as pool:
