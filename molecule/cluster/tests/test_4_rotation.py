@@ -12,7 +12,7 @@ from trivet.lab import Lab, LabState
 from trivet.rotation.journal import state_directory
 
 LEAST_REQUESTS = 5000
-RATE = 20.0
+RATE = 25.0
 
 
 def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
