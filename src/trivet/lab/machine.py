@@ -31,7 +31,8 @@ LAB_PACKAGES = (
     "openssh-client",
     "debian-archive-keyring",
 )
-INCUS_PACKAGES = ("incus-base", "incus-client", "lxcfs")
+# Incus only recommends dnsmasq, but makes no bridge without it.
+INCUS_PACKAGES = ("incus-base", "incus-client", "lxcfs", "dnsmasq-base")
 CACHE_DIRECTORY = Path("/var/cache/trivet")
 RUN_DIRECTORY = Path("/run/trivet-lab")
 CACHE_PORT = 3142
