@@ -23,6 +23,7 @@ MODULES = {
     "search": "search",
     "gluster": "gluster",
     "lease": "lease",
+    "journal": "journal",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 
