@@ -39,5 +39,9 @@ class RotationHalted(TrivetError):
     """A rotation stopped at a gate; the journal says where."""
 
 
+class ScalingHalted(TrivetError):
+    """A scale-out or scale-in stopped; the same command goes on with it."""
+
+
 class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from trivet.api.converge import converge
 from trivet.api.environment import Environment
-from trivet.api.measure import rotate_under_load
+from trivet.api.measure import measured, rotate_under_load
 
-__all__ = ["Environment", "converge", "rotate_under_load"]
+__all__ = ["Environment", "converge", "measured", "rotate_under_load"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trivet import model
@@ -14,6 +15,7 @@ from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
 from trivet.rotation.engine import Listener, Rotation, RotationReport
 from trivet.rotation.plan import Plan
+from trivet.scaling import ScaleIn, ScaleOut, ScaleReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,21 @@ class Environment:
     def upscale(self, size: str, *, listener: Listener = lambda event: None) -> RotationReport:
         """Resize the nodes one after the other; ``listener`` takes the events that the command line shows."""
         return Rotation(self.description, size, listener).apply()
+
+    def scale_out(
+        self,
+        web: int,
+        *,
+        size: str | None = None,
+        hosts: Mapping[str, str] | None = None,
+        listener: Listener = lambda event: None,
+    ) -> ScaleReport:
+        """Add web nodes, which the provider makes, or the hosts that are given (addresses by name).
+
+        The environment has to be loaded anew to know them.
+        """
+        return ScaleOut(self.description, web, size=size, given=hosts, listener=listener).apply()
+
+    def scale_in(self, web: int, *, listener: Listener = lambda event: None) -> ScaleReport:
+        """Take web nodes away, the youngest first."""
+        return ScaleIn(self.description, web, listener=listener).apply()

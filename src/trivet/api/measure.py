@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rotation with the probe beside it: what customers would have seen."""
+"""A change with the probe beside it: what customers would have seen."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from trivet.errors import TrivetError
 from trivet.model import Environment
@@ -17,6 +18,8 @@ BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
 LONGEST_ROTATION_SECONDS = 3600
 
+Result = TypeVar("Result")
+
 
 def rotate_under_load(
     environment: Environment,
@@ -26,12 +29,35 @@ def rotate_under_load(
     listener: Listener = lambda event: None,
     partial: Callable[[ProbeReport], None] = lambda report: None,
 ) -> tuple[ProbeReport, RotationReport]:
-    """Resize every node while the probe asks all gateway addresses; its events are kept beside the journals.
+    """Resize every node while the probe asks all gateway addresses.
+
+    :param listener: takes the rotation's events, and after each step one called ``live`` with the probe's figures.
+    :raises TrivetError: when the rotation is refused or halted, or there is no shop to probe.
+    """
+    return measured(
+        environment,
+        rate,
+        lambda listen: Rotation(environment, size, listen).apply(),
+        listener=listener,
+        partial=partial,
+    )
+
+
+def measured(
+    environment: Environment,
+    rate: float,
+    work: Callable[[Listener], Result],
+    *,
+    listener: Listener = lambda event: None,
+    partial: Callable[[ProbeReport], None] = lambda report: None,
+) -> tuple[ProbeReport, Result]:
+    """Do some work while the probe asks all gateway addresses; its events are kept beside the journals.
 
     :param rate: requests per second.
-    :param listener: takes the rotation's events, and after each step one called ``live`` with the probe's figures.
-    :param partial: takes the probe's report when the rotation fails, before its error goes on.
-    :raises TrivetError: when the rotation is refused or halted, or there is no shop to probe.
+    :param work: takes the listener that its events must go to.
+    :param listener: takes the work's events, and after each step one called ``live`` with the probe's figures.
+    :param partial: takes the probe's report when the work fails, before its error goes on.
+    :raises TrivetError: when the work fails, or there is no shop to probe.
     """
     tunnels = WebTunnels(environment)
     settings = ProbeSettings(
@@ -48,14 +74,14 @@ def rotate_under_load(
     try:
         time.sleep(BEFORE_SECONDS)
         probe.mark("during")
-        rotation = Rotation(environment, size, _with_figures(listener, probe)).apply()
+        result = work(_with_figures(listener, probe))
         probe.mark("after")
         time.sleep(AFTER_SECONDS)
     except BaseException:
         _tell_partial(tunnels, probe, listener, partial)
         raise
     with tunnels:
-        return probe.stop(), rotation
+        return probe.stop(), result
 
 
 def _tell_partial(

@@ -58,6 +58,14 @@ class CommandProvider:
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 
+    def create(self, name: str, size: str) -> str:
+        """Not yet: give the hosts by ``--host``."""
+        raise InputError("provider command makes no machines", "trivet scale-out ENV --web 1 --host NAME=ADDRESS")
+
+    def delete(self, node: Node) -> None:
+        """Not yet: the machine is the operator's."""
+        raise InputError("provider command removes no machines")
+
     def _call(self, verb: str, node: Node, size: str) -> None:
         variables = {"TRIVET_NODE": node.name, "TRIVET_ADDRESS": node.address, "TRIVET_SIZE": size}
         if size:

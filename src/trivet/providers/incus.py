@@ -10,7 +10,7 @@ from trivet.model.size import Size
 
 
 class IncusProvider:
-    """Resizes nodes of a lab by their limits.
+    """Makes and removes web nodes of a lab, and resizes its nodes by their limits.
 
     :raises InputError: when the environment is no lab of this machine.
     """
@@ -51,3 +51,14 @@ class IncusProvider:
         """Write the size into the lab's state, from which its inventory comes."""
         self._state.size = size
         self._state.save()
+
+    def create(self, name: str, size: str) -> str:
+        """Make a container of the lab, or start the one that is there; its address on the lab's bridge."""
+        address = Lab(self._state.name).add_web_node(name, size)
+        self._state = LabState.load(self._state.name)
+        return address
+
+    def delete(self, node: Node) -> None:
+        """Remove the container with its disk."""
+        Lab(self._state.name).remove_web_node(node.name)
+        self._state = LabState.load(self._state.name)

@@ -33,6 +33,12 @@ class Provider(Protocol):
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 
+    def create(self, name: str, size: str) -> str:
+        """Make a machine of that name, reachable over SSH with the environment's key; its IPv4 address."""
+
+    def delete(self, node: Node) -> None:
+        """Remove the machine for good. Harmless when there is none."""
+
 
 def provider_for(environment: Environment) -> Provider:
     """The provider that the inventory names in ``trivet_provider``.
