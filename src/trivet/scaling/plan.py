@@ -42,12 +42,12 @@ WHAT_HAPPENS: Mapping[str, str] = {
     OutStep.CONFIGURE: "the new nodes get the web tier, from packages to a running nginx; nobody uses it yet",
     OutStep.GATE: "a real page answers 200 from each new node, and every check of it is good, or nothing goes on",
     OutStep.ENTER: "every HAProxy gets them as servers and sees them up",
-    OutStep.VERDICT: "the whole environment is healthy",
     InStep.DRAIN: "every HAProxy sends nothing new to the nodes; requests in flight end",
     InStep.LEAVE: "every HAProxy forgets them",
     InStep.REMOVE: "the provider stops and removes the machines; on hosts that were given, the services are stopped",
     InStep.FORGET: "the other nodes let them in no more: names, firewall, shared files, database logins",
-    InStep.VERDICT: "the whole environment is healthy; the nodes leave the record",
+    # Both directions end with it.
+    InStep.VERDICT: "the whole environment is healthy, then the record says that it is done",
 }
 # The name of the provider's machine size that a given host has.
 OWN_SIZE = "its own"
