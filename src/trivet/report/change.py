@@ -152,6 +152,11 @@ class Change:
     seconds: float | None
 
     @property
+    def runs(self) -> int:
+        """How many runners it took: one more than there were resumptions."""
+        return 1 + sum(event.kind == "resumed" for event in self.events)
+
+    @property
     def node_names(self) -> tuple[str, ...]:
         """The nodes of the plan in its order, then those that only the steps name."""
         return tuple(dict.fromkeys((*(node.name for node in self.nodes), *(item.node for item in self.attempts))))

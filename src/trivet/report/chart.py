@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from trivet.report.change import Attempt, Change, Ending
 from trivet.report.measured import Measured, Point, points
-from trivet.report.scales import LinearScale, LogScale, Tick, TimeScale, linear_scale, log_scale, place_labels, time_scale
+from trivet.report.scales import (
+    LinearScale,
+    LogScale,
+    Tick,
+    TimeScale,
+    linear_scale,
+    log_scale,
+    place_labels,
+    time_scale,
+)
 from trivet.report.wording import clock, count, duration, latency
 
 WIDTH = 1000.0
@@ -127,11 +136,23 @@ class Readout:
 
 
 @dataclass(frozen=True, slots=True)
+class Blank:
+    """A time of which nothing is drawn: a pause that is folded up, or what no probe saw."""
+
+    x: float
+    width: float
+    title: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Curves:
     """What the probe measured, below the lanes; paths are SVG path data."""
 
     phases: tuple[Phase, ...]
     phases_top: float
+    unmeasured: tuple[Blank, ...]
+    """Where the journal goes on without the probe."""
     throughput: Panel
     answered: str
     failed: str
@@ -142,18 +163,9 @@ class Curves:
     failures_bottom: float
     marks: tuple[Mark, ...]
     no_failure: bool
+    none_x: float
     readouts: tuple[Readout, ...]
     seconds_per_point: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """A pause that is folded up."""
-
-    x: float
-    width: float
-    title: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +177,7 @@ class Chart:
     lanes: tuple[Lane, ...]
     flags: tuple[Flag, ...]
     curves: Curves | None
-    folds: tuple[Fold, ...]
+    folds: tuple[Blank, ...]
     ticks: tuple[Tick, ...]
     axis: float
     steps: tuple[tuple[str, str, int], ...]
@@ -226,7 +238,7 @@ def _lane(change: Change, name: str, y: float, scale: TimeScale, shades: Mapping
     following: list[Attempt | None] = [*attempts[1:], None]
     blocks = tuple(
         _block(item, None if after is None else scale.x(after.began), top, scale, shades[item.step])
-        for item, after in zip(attempts, following, strict=True)
+        for item, after in zip(attempts, following, strict=False)
     )
     return Lane(name, shortened(name, LEFT - 12), y, blocks)
 
@@ -289,6 +301,7 @@ def _curves(measured: Measured, scale: TimeScale, top: float) -> Curves:
     return Curves(
         phases=_phases(measured, scale),
         phases_top=top,
+        unmeasured=_unmeasured(scale.x(measured.began), scale.x(measured.ended)),
         throughput=Panel("requests answered per second", throughput_top, answered.bottom, answered.ticks()),
         answered=_area(seen, scale, answered, lambda point: (0.0, point.answered)),
         failed=_area(seen, scale, answered, _stacked),
@@ -299,8 +312,20 @@ def _curves(measured: Measured, scale: TimeScale, top: float) -> Curves:
         failures_bottom=failures_top + _FAILURES_HEIGHT,
         marks=marks,
         no_failure=not marks and not measured.report.total.failures and bool(measured.report.total.requests),
+        none_x=(scale.x(measured.began) + scale.x(measured.ended)) / 2,
         readouts=tuple(Readout(round(scale.x(_middle(point)), 1), _told(point)) for point in seen),
         seconds_per_point=per_point,
+    )
+
+
+def _unmeasured(began: float, ended: float) -> tuple[Blank, ...]:
+    spans = ((LEFT, began), (ended, RIGHT))
+    words = "not measured"
+    title = "the probe did not run here: availability was not measured"
+    return tuple(
+        Blank(left, right - left, title, words if len(words) * _CHARACTER < right - left else "")
+        for left, right in spans
+        if right - left > _LEAST_WIDTH
     )
 
 
@@ -326,9 +351,7 @@ def _area(
     return "".join(path)
 
 
-def _line(
-    seen: Sequence[Point], scale: TimeScale, values: LogScale, of: Callable[[Point], float | None]
-) -> str:
+def _line(seen: Sequence[Point], scale: TimeScale, values: LogScale, of: Callable[[Point], float | None]) -> str:
     """A line through the middle of the points; it is broken where there is no value or no point."""
     path = []
     last: Point | None = None
@@ -386,8 +409,8 @@ def _told(point: Point) -> str:
     return f"{clock(point.at)} UTC{answered}{lost} · p50 {latency(point.p50_ms)} · p99 {latency(point.p99_ms)}"
 
 
-def _fold(left: float, right: float, seconds: float) -> Fold:
-    return Fold(left, right - left, f"{duration(seconds)} without a line in the journal or a probe", duration(seconds))
+def _fold(left: float, right: float, seconds: float) -> Blank:
+    return Blank(left, right - left, f"{duration(seconds)} without a line in the journal or a probe", duration(seconds))
 
 
 def shortened(text: str, width: float) -> str:

@@ -94,7 +94,7 @@ def answered(figures: Figures) -> int:
     return max(0, figures.requests - figures.failures)
 
 
-def points(measured: Measured, most: int = 600) -> tuple[Point, ...]:
+def points(measured: Measured, most: int = 900) -> tuple[Point, ...]:
     """The timeline as at most about `most` points, each of the same whole number of seconds."""
     width = max(1, math.ceil(measured.report.seconds / most))
     bins: dict[int, list[Second]] = {}

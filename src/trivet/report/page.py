@@ -47,7 +47,7 @@ def _values(change: Change, measured: Measured | None) -> dict[str, Any]:
         "verdicts": {"Before": tables.verdict_table(change.before), "After": tables.verdict_table(change.after)},
         "difference_names": names,
         "difference_rows": rows,
-        "kinds": tables.figures_rows(measured.report.kinds) if measured else (),
+        "kinds": tables.figures_rows(dict(sorted(measured.report.kinds.items()))) if measured else (),
         "phases": tables.figures_rows(measured.report.phases) if measured else (),
         "total": tables.figures_rows({"all": measured.report.total}) if measured else (),
         "reservations": tables.reservations(change, measured),

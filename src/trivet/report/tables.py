@@ -11,7 +11,19 @@ from trivet.health.findings import State
 from trivet.probe.report import Figures
 from trivet.report.change import Attempt, Change, Ending, FoundState, NodeFacts, Snapshot
 from trivet.report.measured import Measured, answered
-from trivet.report.wording import BAD, GOOD, UNKNOWN, WARNING, clock, count, coverage, duration, latency, orders
+from trivet.report.wording import (
+    BAD,
+    GOOD,
+    UNKNOWN,
+    WARNING,
+    clock,
+    count,
+    coverage,
+    duration,
+    in_seconds,
+    latency,
+    orders,
+)
 
 # A step is marked as slow when it took this much longer than expected, and so many seconds at least.
 _SLOW_FACTOR = 1.5
@@ -89,11 +101,15 @@ def _probe_tiles(measured: Measured) -> tuple[Tile, ...]:
     found = f"{count(report.orders.found)} of {count(report.orders.acknowledged)}"
     gap = report.longest_gap
     failures = report.total.failures
-    failed_told = f"of {count(report.total.requests)}, every one shown below" if failures else "none of all requests"
+    failed_told = f"of {count(report.total.requests)} requests" if failures else "none of all requests"
     return (
         Tile("Requests", count(report.total.requests), f"{count(during.requests)} of them while the change ran"),
         Tile("Failed", count(failures), failed_told, BAD if failures else GOOD if report.total.requests else WARNING),
-        Tile("Longest gap", duration_of_gap(gap.seconds), f"without an answer, at {clock(measured.began + gap.since)} UTC"),
+        Tile(
+            "Longest gap",
+            duration_of_gap(gap.seconds),
+            f"without an answer, at {clock(measured.began + gap.since)} UTC",
+        ),
         *_latency_tiles(measured),
         Tile("Orders found", found if report.orders.acknowledged else UNKNOWN, told, tone),
     )
@@ -120,11 +136,11 @@ def _percentile(figures: Figures, name: str) -> float | None:
 
 def _times(change: Change) -> tuple[Tile, ...]:
     seconds = {name: total for name in change.node_names if (total := node_seconds(change, name)) is not None}
-    told = " · ".join(f"{name} {duration(total)}" for name, total in seconds.items())
+    told = " · ".join(f"{name} {in_seconds(total)}" for name, total in seconds.items())
     if not seconds:
         return (Tile("In all", duration(change.seconds), ""),)
     low, high = min(seconds.values()), max(seconds.values())
-    spread = duration(low) if duration(low) == duration(high) else f"{duration(low)} – {duration(high)}"
+    spread = in_seconds(high) if in_seconds(low) == in_seconds(high) else f"{in_seconds(low)[:-2]} – {in_seconds(high)}"
     return Tile("In all", duration(change.seconds), "from plan to end"), Tile("Each node", spread, told)
 
 
@@ -147,13 +163,13 @@ def step_rows(change: Change) -> tuple[StepRow, ...]:
         expected = planned[step].expected_seconds if step in planned else None
         cells = tuple(_step_cell(change.of(name, step), expected) for name in change.node_names)
         what = planned[step].what if step in planned else ""
-        rows.append(StepRow(step, what, "" if expected is None else duration(expected), cells))
+        rows.append(StepRow(step, what, "" if expected is None else in_seconds(expected), cells))
     expected_nodes = {node.name: node.expected_seconds for node in change.nodes}
     sums = []
     for name in change.node_names:
         total, expected = node_seconds(change, name), expected_nodes.get(name)
-        told = "" if expected is None else f"expected {duration(expected)}"
-        sums.append(Cell(duration(total), WARNING if _slow(total, expected) else "", told))
+        told = "" if expected is None else f"expected {in_seconds(expected)}"
+        sums.append(Cell(in_seconds(total), WARNING if _slow(total, expected) else "", told))
     return (*rows, StepRow("node", "", "", tuple(sums)))
 
 
@@ -161,7 +177,7 @@ def _step_cell(attempts: tuple[Attempt, ...], expected: float | None) -> Cell:
     if not attempts:
         return Cell(UNKNOWN)
     taken = [item.seconds for item in attempts if item.seconds is not None]
-    text = duration(sum(taken)) if taken else ""
+    text = in_seconds(sum(taken)) if taken else ""
     told = [f"{len(attempts)} attempts"] if len(attempts) > 1 else []
     told += [item.ending.value for item in attempts if item.ending is not Ending.DONE]
     last = attempts[-1].ending
@@ -200,9 +216,7 @@ def _version(name: str) -> Callable[[NodeFacts], str | None]:
     return lambda facts: facts.versions.get(name)
 
 
-def _difference(
-    before: NodeFacts | None, after: NodeFacts | None, of: Callable[[NodeFacts], str | None]
-) -> Difference:
+def _difference(before: NodeFacts | None, after: NodeFacts | None, of: Callable[[NodeFacts], str | None]) -> Difference:
     known = [UNKNOWN if facts is None else of(facts) or UNKNOWN for facts in (before, after)]
     return Difference(*known)
 
@@ -282,8 +296,8 @@ def reservations(change: Change, measured: Measured | None) -> tuple[str, ...]:
             "the shop may or may not have them."
         )
     told.append(
-        f"The probe itself began a request up to {latency(report.own_lag_ms)} late: latencies below that say more about "
-        "its own machine than about the shop."
+        f"The probe itself began a request up to {latency(report.own_lag_ms)} late: "
+        "latencies below that say more about its own machine than about the shop."
     )
     told.append(
         f"At {report.rate:g} requests per second an interruption shorter than {latency(1000 / report.rate)} can fall "

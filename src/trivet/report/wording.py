@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,12 +57,22 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def in_seconds(value: float | None) -> str:
+    """Seconds without another unit, to compare them: "1.6 s", "241 s"."""
+    return UNKNOWN if value is None else f"{value:.1f} s" if value < 99.95 else f"{value:,.0f} s"
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1, never rounded up to all nor down to nothing: "71 %", "below 1 %"."""
+    return "below 1 %" if 0 < share < 0.01 else f"{math.floor(share * 100)} %"
+
+
 def latency(milliseconds: float | None) -> str:
     """Milliseconds as one reads them: "8.4 ms", "412 ms", "1.3 s"."""
     if milliseconds is None:
         return UNKNOWN
     if milliseconds >= 999.5:
-        return f"{milliseconds / 1000:.2g} s" if milliseconds < 9950 else f"{milliseconds / 1000:.0f} s"
+        return f"{milliseconds / 1000:.1f} s" if milliseconds < 9950 else f"{milliseconds / 1000:.0f} s"
     return f"{milliseconds:.1f} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"
 
 
@@ -88,7 +99,7 @@ def answer(change: Change, measured: Measured | None) -> Answer:
         if broken:
             text, tone = f"{text[:-1]}, but {change.environment or 'the environment'} was {broken} afterwards.", BAD
         return Answer(text, tone)
-    text = f"{_told_of_unfinished(change)} {_capital(_availability(measured))}{' meanwhile' if measured else ''}."
+    text = f"{_told_of_unfinished(change)} {_capital(_availability(measured))}."
     return Answer(text, BAD if change.outcome is Outcome.HALTED else _worse(WARNING, _tone(measured)))
 
 
@@ -118,22 +129,24 @@ def coverage(measured: Measured) -> str | None:
     if not measured.share:
         return "The probe did not run during the change: its figures say nothing about it."
     return (
-        f"The probe saw {measured.share:.0%} of the change, from {clock(measured.began)} to {clock(measured.ended)} UTC: "
-        "availability in the rest was not measured."
+        f"The probe saw {percent(measured.share)} of the change, "
+        f"from {clock(measured.began)} to {clock(measured.ended)} UTC: availability in the rest was not measured."
     )
 
 
 def _told_of_done(change: Change, measured: Measured | None) -> tuple[str, str]:
-    happened = f"{deed(change, len(change.node_names))} in {duration(change.seconds)}"
+    runs = f" and {_in_words(change.runs)} runs" if change.runs > 1 else ""
+    happened = f"{deed(change, len(change.node_names))} in {duration(change.seconds)}{runs}"
     if measured is None:
         return f"{_capital(happened)}; availability was not measured.", WARNING
-    return f"{_capital(_availability(measured))} while {happened}.", _tone(measured)
+    return f"{_capital(_availability(measured))}{'' if measured.whole else ','} while {happened}.", _tone(measured)
 
 
 def _told_of_unfinished(change: Change) -> str:
     after = f" after {duration(change.seconds)}" if change.seconds else ""
     total = len(change.node_names)
-    done = f"{_in_words(len(change.finished_nodes))} of {nodes(total)} {'was' if total == 1 else 'were'} done."
+    finished = len(change.finished_nodes)
+    done = f"{_in_words(finished) if finished else 'none'} of {nodes(total)} {'was' if finished < 2 else 'were'} done."
     if not total:
         done = "no node was touched."
     match change.outcome:
@@ -179,7 +192,9 @@ def _availability(measured: Measured | None) -> str:
     if found.acknowledged and orders(found)[0] != GOOD:
         told.append(f"orders: {orders(found)[1]}")
     text = told[0] + (f" ({', '.join(told[1:])})" if told[1:] else "")
-    return text if measured.whole else f"{text} in the {measured.share:.0%} of it that was measured"
+    if measured.whole or measured.share is None:
+        return text
+    return f"{text} in the {percent(measured.share)} of the time that the probe saw"
 
 
 def _tone(measured: Measured | None) -> str:
