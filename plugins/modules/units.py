@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: units
 short_description: State of several systemd units in one call
 description:
-  - Starts and stops units in one transaction each, so that systemd does it side by side, in the order that the units ask for.
+  - Starts and stops units in one transaction each, so that systemd does it side by side, in the order that
+    the units ask for.
   - Reads every unit first, and does nothing about one that is as wanted.
   - Lets systemd read unit files again when it says that it has to.
 version_added: 0.1.0
@@ -32,7 +33,9 @@ options:
         description: Whether the unit starts with the machine; left out, it stays as it is.
         type: bool
   wait:
-    description: When false, the jobs are queued only, and a later call with V(started) waits for them and tells their failure.
+    description:
+      - When false, the jobs are queued only.
+      - A later call with the same state waits for them and tells their failure.
     type: bool
     default: true
 attributes:
@@ -103,9 +106,7 @@ def changes(units: list[dict[str, object]], present: list[dict[str, str]], comma
     """Units that differ from what is wanted; a start that is under way already is none."""
     states = {str(unit["name"]): state for unit, state in zip(units, present, strict=True)}
     under_way = {name for name in commands["start"] if not needs_start(states[name])}
-    named = {
-        name for verb, names in commands.items() for name in names if not (verb == "start" and name in under_way)
-    }
+    named = {name for verb, names in commands.items() for name in names if not (verb == "start" and name in under_way)}
     return [name for name in states if name in named]
 
 
