@@ -49,7 +49,7 @@ class FlagFiles:
         return flag if flag and flag.expires > (time.time() if now is None else now) else None
 
     def set(self, name: str, owner: str, seconds: float) -> Flag:
-        """Set a flag for at most ``seconds``; one that is there is replaced, and keeps its start if it has this owner."""
+        """Set a flag for at most ``seconds``; one that is there is replaced, and keeps the start of its owner."""
         now = time.time()
         present = self.get(name, now)
         since = present.since if present and present.owner == owner else now

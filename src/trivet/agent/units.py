@@ -61,7 +61,8 @@ def run_disable(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[st
 
 def run_enable(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
     """Enable units and remove their marks; none is started."""
-    return {"enabled": args.unit, "changed": any([enable(unit) for unit in args.unit])}
+    marked = {unit: enable(unit) for unit in args.unit}
+    return {"enabled": list(marked), "changed": any(marked.values())}
 
 
 def enable(unit: str) -> bool:

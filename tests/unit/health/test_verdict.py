@@ -342,7 +342,8 @@ def test_a_drained_node_is_busy_with_owner_and_reason() -> None:
     verdict = judged(healthy(), drained_node())
     assert verdict.state is BUSY
     reasons = [item.reason for item in verdict.problems if item.node == "node-2"]
-    assert "drained by rotation: upscale to 12" in reasons
+    told = "drained by rotation: upscale to 12, until 2027-01-15 08:10:00 UTC; no run of that owner holds the lease"
+    assert told in reasons
     assert any("mariadb does not run" in reason and "(drained by rotation)" in reason for reason in reasons)
 
 
