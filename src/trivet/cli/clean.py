@@ -92,12 +92,17 @@ def show_cleaned(output: Output, cleaned: Cleaned) -> None:
         ("still there", cleaned.left),
     ):
         for flag in flags:
-            until = f" at {_moment(flag.expires)}" if flag.ending else ""
+            until = f" at {_moment(flag.expires)} UTC" if flag.ending else ""
             output.print(Text(f"{word}{until}: {flag.node or 'cluster'}: {flag.kind} {flag.subject} of {flag.owner}"))
 
 
 def _table(title: str, flags: Iterable[LeftFlag]) -> Table:
-    table = Table("node", "what", "owner", "since", "expires", "in use", title=title)
+    table = Table("node", title=f"{title} (times in UTC)")
+    for column in ("what", "owner"):
+        # An owner is what the next command is given: never cut off.
+        table.add_column(column, overflow="fold")
+    for column in ("since", "expires", "in use"):
+        table.add_column(column)
     for flag in flags:
         expires = _moment(flag.expires) + (" (over)" if flag.expired else "")
         in_use = "ends by itself" if flag.ending else "yes: lease" if flag.leased else "no"
@@ -107,4 +112,4 @@ def _table(title: str, flags: Iterable[LeftFlag]) -> Table:
 
 
 def _moment(seconds: float | None) -> str:
-    return "unknown" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    return "unknown" if seconds is None else time.strftime("%m-%d %H:%M:%S", time.gmtime(seconds))
