@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from trivet.lab.image import RELEASE
 from trivet.lab.machine import CACHE_DIRECTORY, debian_mirror
@@ -19,6 +20,15 @@ from trivet.lab.shell import run
 
 BUILD_SECONDS = 900
 CHECK_SECONDS = 60
+
+
+def remove_unfinished(staged: Path) -> None:
+    """Remove what a killed run left: first what it had mounted there, so that nothing outside is emptied."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(staged)]):
+        run(["umount", "--lazy", mount])
+    if staged.exists():
+        shutil.rmtree(staged)
 
 
 class Daemons:
@@ -38,7 +48,7 @@ class Daemons:
             return
         self.root.parent.mkdir(parents=True, exist_ok=True)
         staged = self.root.with_name(self.root.name + ".part")
-        shutil.rmtree(staged, ignore_errors=True)
+        remove_unfinished(staged)
         mirror, security = debian_mirror()
         command = [
             "mmdebstrap",
