@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loops of scale-out and scale-in against a made-up environment: order, refusals, and continuing after a failure."""
+"""The loops of scale-out and scale-in against a made-up environment: order, refusals, continuing after a failure."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ class World:
         )
         hosts = Record(bare).hosts
         web = tuple(Node(host.name, host.node_id, host.address) for host in hosts)
-        return Environment(
-            bare.name, bare.inventory, bare.nodes, bare.gateways, bare.size, bare.domain, web_nodes=web
-        )
+        return Environment(bare.name, bare.inventory, bare.nodes, bare.gateways, bare.size, bare.domain, web_nodes=web)
 
     @property
     def record(self) -> Record:
@@ -185,7 +183,7 @@ def test_nodes_that_go_are_drained_then_forgotten_then_removed(world: World) -> 
 @pytest.mark.parametrize("step", OUT)
 def test_a_scale_out_that_failed_is_continued_by_the_same_command(step: str, world: World) -> None:
     world.fails[step] = RemoteError("shop-web-1: no answer")
-    with pytest.raises(ScalingHalted, match="no answer .*the other nodes go on serving") as raised:
+    with pytest.raises(ScalingHalted, match=r"no answer .*the other nodes go on serving") as raised:
         out(world)
     assert str(raised.value.next_command).startswith("trivet scale-out ")
     assert str(raised.value.next_command).endswith("--web 2")
