@@ -132,7 +132,9 @@ def _role(data: Mapping[str, Any]) -> str:
 
 
 def _message(outcome: Mapping[str, Any]) -> str:
-    parts = [str(outcome.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
+    # Of a loop that failed, the items say why.
+    told = next((item for item in outcome.get("results") or () if item.get("failed")), outcome)
+    parts = [str(told.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
     return "; ".join(part for part in parts if part)[:2000]
 
 
