@@ -58,6 +58,11 @@ changed_units:
   type: list
   elements: str
   returned: always
+queued:
+  description: Units whose job was begun and not waited for.
+  type: list
+  elements: str
+  returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -160,7 +165,9 @@ def main() -> None:
             block = [] if module.params["wait"] or verb in ("enable", "disable") else ["--no-block"]
             if names:
                 systemd.act(verb, *block, "--", *names)
-    module.exit_json(changed=bool(changed), changed_units=changed)
+    jobs = [name for verb in ("stop", "restart", "start") for name in commands[verb]]
+    queued = [] if module.params["wait"] or module.check_mode else jobs
+    module.exit_json(changed=bool(changed), changed_units=changed, queued=queued)
 
 
 if __name__ == "__main__":

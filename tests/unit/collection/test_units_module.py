@@ -99,7 +99,7 @@ def test_one_transaction_for_all_units(monkeypatch: pytest.MonkeyPatch, capsys: 
     fake = FakeSystemctl([present("inactive", "disabled", "yes"), present("inactive")])
     units = [{"name": "a.service", "state": "started", "enabled": True}, {"name": "b.service", "state": "started"}]
     answer = run(monkeypatch, capsys, fake, units=units, wait=False)
-    assert answer["changed_units"] == ["a.service", "b.service"]
+    assert answer["changed_units"] == answer["queued"] == ["a.service", "b.service"]
     assert fake.calls == [
         ["daemon-reload"],
         ["enable", "--", "a.service"],
