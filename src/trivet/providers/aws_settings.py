@@ -11,7 +11,8 @@ from trivet.model.environment import Environment
 from trivet.model.size import SIZES, size_named
 
 # One family for all sizes, so that a resize changes neither architecture nor drivers; disks on EBS only, since a stop
-# loses what is on an instance's own disks; 2 GiB for each CPU, which is within what the rotation tolerates of the table.
+# loses what is on an instance's own disks; 2 GiB for each CPU, close enough to the
+# table for the rotation, which compares.
 DEFAULT_INSTANCE_TYPES = {
     "6": "c6i.large",
     "12": "c6i.xlarge",
