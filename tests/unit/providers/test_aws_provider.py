@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +34,20 @@ ACCOUNT = {
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file in which moto keeps every request that it gets."""
+    path = tmp_path_factory.mktemp("moto") / "requests"
+    with pytest.MonkeyPatch.context() as patch:
+        # moto reads it when the recorder is first imported.
+        patch.setenv("MOTO_RECORDER_FILEPATH", str(path))
+        from moto.moto_api import recorder
+    recorder.start_recording()
+    yield path
+    recorder.stop_recording()
+
+
+@pytest.fixture(scope="module")
+def endpoint(recording: Path) -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -111,6 +128,38 @@ def cloud(ec2: Any, endpoint: str, request: pytest.FixtureRequest) -> Cloud:
         variables=variables,
     )
     return Cloud(ec2, environment)
+
+
+def asked(recording: Path) -> set[str]:
+    """The actions of EC2 that modules of Ansible have asked for so far, as IAM names them."""
+    actions = set()
+    for line in recording.read_text().splitlines():
+        request = json.loads(line)
+        agent = next(value for name, value in request["headers"].items() if name.lower() == "user-agent")
+        if "Ansible" in agent:
+            body = urllib.parse.parse_qs(base64.b64decode(request["body"]).decode())
+            actions.add(f"ec2:{body['Action'][0]}")
+    return actions
+
+
+def allowed() -> set[str]:
+    """The actions in the policy of the runbook."""
+    runbook = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    (policy,) = re.findall(r'```json\n(\{\n  "Version".*?)```', runbook, re.DOTALL)
+    lists = [statement["Action"] for statement in json.loads(policy)["Statement"]]
+    return {action for one in lists for action in ([one] if isinstance(one, str) else one)}
+
+
+def test_the_policy_of_the_runbook_is_what_the_modules_ask_for(cloud: Cloud, recording: Path) -> None:
+    provider = cloud.provider()
+    name = f"{cloud.environment.name}-web-1"
+    node = new_node(cloud.environment, name, provider.create(name, "6"))
+    provider.stop(node)
+    provider.resize(node, "12")
+    provider.start(node)
+    provider.delete(node)
+    # RunInstances takes the tags with it, for which IAM wants CreateTags.
+    assert asked(recording) | {"ec2:CreateTags"} == allowed()
 
 
 def test_one_of_three_is_stopped_resized_and_started_and_no_other(cloud: Cloud) -> None:
