@@ -23,6 +23,8 @@ MODULES = {
     "search": "search",
     "gluster": "gluster",
     "lease": "lease",
+    "units": "units",
+    "flags": "flags",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 

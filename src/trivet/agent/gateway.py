@@ -34,8 +34,8 @@ Way back before step 6: ``gateway allow`` on OTHERS; on OLD ``gateway retain ADD
 ones go on); on NEW ``systemctl reload haproxy`` and ``gateway connections ADDRESS --wait 45``; on OLD
 ``gateway clear ADDRESS``.
 
-Every forward and every release has an owner and an expiry in ``/run/trivet/gateway/handover.json``. ``gateway expire``
-(a timer of role gateway) undoes what is overdue: releases are lifted, forwards are first retained, then cleared.
+Every forward and every release has an owner and an expiry in ``/run/trivet/gateway/handover.json``. ``flags expire``
+(a timer of role agent) undoes what is overdue: releases are lifted, forwards are first retained, then cleared.
 
 How forwarding works. A raw prerouting chain on OLD remembers source address and port of every SYN to ADDRESS in a
 dynamic set, and marks (without tracking) each packet of a flow in that set. A routing rule for mark and ADDRESS,
@@ -58,8 +58,9 @@ from pathlib import Path
 from typing import Any
 
 from trivet.agent.errors import AgentError
+from trivet.health.config import GATEWAY_DIRECTORY
 
-DIRECTORY = Path("/run/trivet/gateway")
+DIRECTORY = GATEWAY_DIRECTORY
 SYSCTLS = Path("/proc/sys/net/ipv4")
 MARK = 0x7E1
 """Packet mark of a forwarded flow. One is enough: the routing rule looks at the address as well."""
@@ -117,7 +118,6 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     take.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")
     add("held", run_held, "addresses held here, forwards and releases in force")
     add("clear", run_clear, "remove a forward completely", "address")
-    add("expire", run_expire, "undo what is overdue")
 
 
 def run_forward(args: argparse.Namespace, config: Config) -> Record:
@@ -208,20 +208,24 @@ def run_held(_args: argparse.Namespace, config: Config) -> Record:
     return {"held": held_addresses(config), **read_state()}
 
 
-def run_expire(_args: argparse.Namespace, config: Config) -> Record:
-    """Lift overdue releases; retain overdue forwards, and clear those retained long enough."""
-    now = time.time()
+def end_forward(address: str, config: Config) -> str:
+    """End a forward that was left behind, cutting nobody off who is being served; what was done, in words.
+
+    While the address is here, its new connections stay from now on, and those forwarded already go on until
+    ``flags expire`` clears the forward. Where the address has moved away, no packet comes this way any more.
+    """
     with locked_state() as state:
-        releases = overdue(state["releases"], now)
-        for address in releases:
-            write_release(state["releases"].pop(address)["number"], False)
-        forwards = overdue(state["forwards"], now)
-        cleared = [a for a in forwards if state["forwards"][a]["retained"]]
-        retained = [a for a in forwards if a not in cleared]
-        clear(state["forwards"], cleared, config)
-        for address in retained:
-            retain(state["forwards"], address)
-    return {"allowed": releases, "retained": retained, "cleared": cleared}
+        record = state["forwards"].get(address)
+        if record is None:
+            return "was gone already"
+        ended = record["retained"] and record["expires"] <= time.time()
+        if address in held_addresses(config) and not ended:
+            if not record["retained"]:
+                record["expires"] = 0.0
+                retain(state["forwards"], address)
+            return f"new connections stay here; those forwarded go on for {RETAINED_SECONDS} s, then it is removed"
+        clear(state["forwards"], [address], config)
+        return "forward removed"
 
 
 # ---------------------------------------------------------------- what the node says
@@ -431,11 +435,6 @@ def ownership(owner: str, seconds: float) -> Record:
     """Who did it, when, and when it undoes itself (Unix time, seconds)."""
     now = time.time()
     return {"owner": owner, "since": now, "expires": now + seconds}
-
-
-def overdue(records: Mapping[str, Record], now: float) -> list[str]:
-    """Addresses whose record has expired."""
-    return [address for address, record in records.items() if record["expires"] <= now]
 
 
 # ---------------------------------------------------------------- helpers

@@ -15,10 +15,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TextIO
 
-LEASE_FILE = Path("/var/lib/trivet/lease.json")
+from trivet.health.config import LEASE_FILE
 
 Answer = dict[str, Any]
 
@@ -82,8 +81,13 @@ def run_release(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
 
 def run_show(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
     """Who has the vote; an expired one counts as none."""
+    return {"lease": vote()}
+
+
+def vote() -> Answer | None:
+    """This node's vote; None when nobody has it, or it has expired."""
     with _locked() as stream:
-        return {"lease": _read(stream) or None}
+        return _read(stream) or None
 
 
 @contextmanager

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``search …``: prepare the search cluster for the absence of this node; Elasticsearch and OpenSearch alike."""
+"""``search …``: prepare the search cluster for the absence of a node; Elasticsearch and OpenSearch alike."""
 
 from __future__ import annotations
 
 import argparse
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from trivet.agent.errors import AgentError
-from trivet.health.config import SEARCH_PORT, NodeConfig
+from trivet.health.collectors.search import allocation_of
+from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, SEARCH_PORT, NodeConfig
+from trivet.health.facts import Flag
 
 ANSWER_SECONDS = 30.0
-ALLOCATION = "cluster.routing.allocation.enable"
+ALLOCATION_SECONDS = 3600.0
+"""How long an allocation stays limited whose caller does not say."""
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,15 +25,47 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     commands = subparsers.add_parser("search", help="the search cluster").add_subparsers(required=True)
     allocation = commands.add_parser("allocation", help="which shards may be placed anew")
     allocation.add_argument("which", choices=("all", "primaries"))
+    allocation.add_argument("--owner", default="operator", help="who limits it (recorded)")
+    allocation.add_argument(
+        "--expires", type=float, default=ALLOCATION_SECONDS, metavar="SECONDS", help="it is all again by itself"
+    )
     allocation.set_defaults(run=run_allocation)
     commands.add_parser("flush", help="write to disk what the logs hold").set_defaults(run=run_flush)
 
 
 def run_allocation(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Set the allocation. ``all`` removes the setting, so that nothing of it is left behind."""
-    value = None if args.which == "all" else args.which
-    request(config, "PUT", "/_cluster/settings", {"persistent": {ALLOCATION: value}})
-    return {"allocation": args.which}
+    """Set the allocation of the whole cluster; a limit has an owner and an end, and is renewed by its owner."""
+    if args.which == "all":
+        allow_all(config)
+        return {"allocation": "all"}
+    if args.expires <= 0:
+        raise AgentError("--expires needs a positive number of seconds")
+    _, present = allocation(config)
+    now = time.time()
+    since = present.since if present and present.owner == args.owner and present.since else now
+    flag = {"owner": args.owner, "since": since, "expires": now + args.expires}
+    # One request: there is no limit without its owner.
+    persistent = {SEARCH_ALLOCATION: args.which, SEARCH_ALLOCATION_FLAG: json.dumps(flag)}
+    request(config, "PUT", "/_cluster/settings", {"persistent": persistent})
+    return {"allocation": args.which, **flag}
+
+
+def allocation(config: Mapping[str, Any]) -> tuple[str, Flag | None]:
+    """Which shards the cluster may place anew, and who limited it.
+
+    Raises:
+        AgentError: no node of the search cluster answers.
+    """
+    return allocation_of(request(config, "GET", "/_cluster/settings?flat_settings=true"))
+
+
+def allow_all(config: Mapping[str, Any]) -> None:
+    """Remove every limit of the allocation and its flag, so that nothing of them is left behind.
+
+    The transient layer is none of Trivet's, but goes before the persistent one: a limit there would stay in force.
+    """
+    removed = {SEARCH_ALLOCATION: None, SEARCH_ALLOCATION_FLAG: None}
+    request(config, "PUT", "/_cluster/settings", {"persistent": removed, "transient": {SEARCH_ALLOCATION: None}})
 
 
 def run_flush(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:

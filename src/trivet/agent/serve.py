@@ -26,8 +26,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trivet.agent.drain import SERVICES, Flags
+from trivet.agent.drain import SERVICES
 from trivet.agent.errors import AgentError
+from trivet.agent.flag_files import FlagFiles
 from trivet.agent.haproxy import (
     HANDOVER_BACKEND,
     HOLD_PORTS,
@@ -39,7 +40,7 @@ from trivet.agent.haproxy import (
 )
 from trivet.agent.hold import HOLD_SECONDS, AsyncRuntime, HoldPort
 from trivet.agent.proxy import CHECK_PORT
-from trivet.health.config import NodeConfig
+from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 
 REQUEST_SECONDS = 2.0
 REQUEST_BYTES = 64
@@ -52,7 +53,7 @@ PEER_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-def answer(service: str, flags: Flags) -> str:
+def answer(service: str, flags: FlagFiles) -> str:
     """What HAProxy is told about a service of this node."""
     drained = service in SERVICES and flags.get(service) is not None
     return "up 0%" if drained else "up 100%"
@@ -61,7 +62,7 @@ def answer(service: str, flags: Flags) -> str:
 class Responder:
     """The check port: one line in, one line out."""
 
-    def __init__(self, flags: Flags, runtime: AsyncRuntime, ports: Iterable[HoldPort]) -> None:
+    def __init__(self, flags: FlagFiles, runtime: AsyncRuntime, ports: Iterable[HoldPort]) -> None:
         self._flags = flags
         self._runtime = runtime
         self._ports = list(ports)
@@ -108,9 +109,12 @@ async def writer_of(address: str) -> str | None:
 
 
 class Keeper:
-    """Ends what somebody left behind: expired drain flags, and holds that were never released."""
+    """Ends what somebody left behind and what must not last a minute: expired drain flags, and holds never released.
 
-    def __init__(self, flags: Flags, runtime: AsyncRuntime) -> None:
+    All else that expires is undone by ``flags expire``, which may do what this process may not, and may block.
+    """
+
+    def __init__(self, flags: FlagFiles, runtime: AsyncRuntime) -> None:
         self._flags = flags
         self._runtime = runtime
         self._held_since: dict[str, float] = {}
@@ -163,7 +167,7 @@ def listening(address: str) -> socket.socket:
 
 async def serve(config: NodeConfig) -> None:
     """Run until a part fails; systemd starts the agent again."""
-    flags, runtime = Flags(), AsyncRuntime()
+    flags, runtime = FlagFiles(DRAIN_DIRECTORY), AsyncRuntime()
     others = [member.address for member in config.members if member.address != config.address]
 
     async def ask_peers() -> list[str | None]:

@@ -9,6 +9,7 @@ from trivet import model
 from trivet.ansible import load_environment
 from trivet.ansible.playbook import Listener as PlaybookListener
 from trivet.ansible.playbook import PlaybookResult
+from trivet.api.clean import Cleaned, Leftovers, Selection, clean, left_behind
 from trivet.api.converge import converge
 from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
@@ -38,6 +39,14 @@ class Environment:
     def converge(self, *, check: bool = False, listener: PlaybookListener = lambda event: None) -> PlaybookResult:
         """Bring every node to what the inventory says; with ``check`` only tell what would change."""
         return converge(self.description, check=check, listener=listener)
+
+    def left_behind(self, *, owner: str | None = None, expired: bool = False) -> Leftovers:
+        """What is set on the nodes for a time, of one owner or of all, or only what has expired. Touches nothing."""
+        return left_behind(self.description, Selection(owner, expired))
+
+    def clean(self, shown: Leftovers, *, force: bool = False) -> Cleaned:
+        """Remove what :meth:`left_behind` showed, under the lease; ``force`` also if a rotation is interrupted."""
+        return clean(self.description, shown, force=force)
 
     def plan(self, size: str) -> Plan:
         """What an upscale to a size would do. Touches nothing."""

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import converge, lab, probe, status, upscale
+from trivet.cli import clean, converge, lab, probe, status, upscale
 from trivet.errors import TrivetError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(lab.app, name="lab")
 app.command(name="converge")(converge.converge)
 app.command(name="status")(status.status)
 app.command(name="upscale")(upscale.upscale)
+app.command(name="clean")(clean.clean)
 app.command(name="probe")(probe.probe)
 
 

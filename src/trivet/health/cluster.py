@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trivet.health.expectation import Expectation
-from trivet.health.facts import ClusterFacts, Drain, NodeFacts, ServiceFacts, Unreachable
+from trivet.health.facts import ClusterFacts, Drain, Flag, NodeFacts, ServiceFacts, Unreachable, Vote
 from trivet.health.findings import Finding, State
 
 COMING_OR_GOING = ("activating", "reloading", "deactivating")
@@ -43,6 +44,32 @@ class Cluster:
     def drained(self, service: str) -> frozenset[str]:
         """The nodes where the service is drained."""
         return frozenset(name for name, _ in self.members() if self.drain(service, name))
+
+    def lease_of(self, owner: str) -> Vote | None:
+        """A vote that an owner has in the environment's lease; None when no node that answered gave it one."""
+        votes = (facts.host.vote for _, facts in self.members() if facts.host.vote)
+        return next((vote for vote in votes if vote.owner == owner), None)
+
+    def told(self, flag: Flag, what: str) -> tuple[str, str | None]:
+        """A flag in words, and what to run when nobody is known to need it any more.
+
+        Args:
+            what: what was done, such as ``drained``.
+        """
+        words = f"{what} by {flag.owner}"
+        if isinstance(flag, Drain) and flag.reason:
+            words += f": {flag.reason}"
+        lease = self.lease_of(flag.owner)
+        if lease is not None:
+            return f"{words}, whose run holds the lease for: {lease.purpose}", None
+        if flag.expires is not None:
+            words += f", until {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(flag.expires))}"
+        return f"{words}; no run of that owner holds the lease", self.clean_command
+
+    @property
+    def clean_command(self) -> str:
+        """The command line that lists and removes what was left behind."""
+        return f"trivet clean {self.expectation.argument}"
 
     def absence(self, service: str, absent: frozenset[str], passing: frozenset[str]) -> State:
         """How bad it is that nodes are missing from a service's cluster.

@@ -24,6 +24,13 @@ MOUNT = Path("/srv/shared")
 BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
 PENDING_RESTART_DIRECTORY = Path("/etc/trivet/pending-restart")
 DRAIN_DIRECTORY = Path("/run/trivet/drain")
+DISABLED_UNITS_DIRECTORY = Path("/var/lib/trivet/disabled-units")
+GATEWAY_DIRECTORY = Path("/run/trivet/gateway")
+LEASE_FILE = Path("/var/lib/trivet/lease.json")
+SEARCH_ALLOCATION = "cluster.routing.allocation.enable"
+SEARCH_ALLOCATION_FLAG = "cluster.metadata.trivet_allocation"
+"""A setting that the engine only stores: who limited the allocation and until when, as JSON. It is kept where the
+limit itself is, so that it is known whichever node is lost."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,13 @@ class Expectation:
     redis_instances: tuple[str, ...] = ("cache", "session")
     search_engine: str = "opensearch"
     thresholds: Thresholds = field(default_factory=Thresholds)
+    label: str = ""
+    """What an operator types for ENV, where that is not the environment's name."""
+
+    @property
+    def argument(self) -> str:
+        """What an operator types for ENV."""
+        return self.label or self.environment
 
     @classmethod
     def from_node(cls, config: NodeConfig) -> Expectation:

@@ -19,6 +19,18 @@ SERVICES = ("gateway", "web", "database", "redis", "search", "files", "host")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Flag:
+    """Something that was set on a node or a cluster for a time: by whom, since when and until when.
+
+    Moments are epoch seconds, None where the flag does not say (``expires`` None: it does not end by itself).
+    """
+
+    owner: str = "unknown"
+    since: float | None = None
+    expires: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServiceFacts:
     """The two fields that every service's facts have."""
 
@@ -37,6 +49,10 @@ class GatewayFacts(ServiceFacts):
     """States of the units as systemd names them: active, reloading, activating, inactive, failed …"""
     handover: bool = False
     """True while the table of a hand-over (``inet trivet_handover``) stands in nftables."""
+    forwards: dict[str, Flag] = field(default_factory=dict)
+    """Gateway addresses whose new connections this node forwards."""
+    releases: dict[str, Flag] = field(default_factory=dict)
+    """Gateway addresses that this node must not take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +212,8 @@ class SearchFacts(ServiceFacts):
     pending_tasks: int = 0
     allocation: str = "all"
     """``cluster.routing.allocation.enable``: all, primaries, new_primaries, none."""
+    allocation_flag: Flag | None = None
+    """Who limited the allocation; None when nobody did, or without saying so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,13 +270,17 @@ class Disk:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drain:
-    """A drain flag: who took the service out, why and until when (epoch seconds, None for no end)."""
+class Drain(Flag):
+    """A drain flag: who took the service out, and why."""
 
-    owner: str = "unknown"
     reason: str = ""
-    since: float | None = None
-    expires: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote(Flag):
+    """This node's vote in the environment's lease, and what its owner wants it for."""
+
+    purpose: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,6 +304,10 @@ class HostFacts(ServiceFacts):
     pending_restarts: dict[str, str] = field(default_factory=dict)
     """Services whose changed configuration waits for a rotation, with the reason."""
     drains: dict[str, Drain] = field(default_factory=dict)
+    disabled_units: dict[str, Flag] = field(default_factory=dict)
+    """Units that do not start with the machine for a time."""
+    vote: Vote | None = None
+    """None when nobody has this node's vote, or it has expired."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,9 +142,8 @@ def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
     for node, _ in cluster.members():
         drain = cluster.drain(service, node)
         if drain is not None:
-            reason = f"drained by {drain.owner}" + (f": {drain.reason}" if drain.reason else "")
-            command = cluster.on(node, f"trivet-agent undrain {service}")
-            yield Finding(service, node, State.BUSY, reason, f"if {drain.owner} is gone: {command}", by_drain=True)
+            reason, command = cluster.told(drain, "drained")
+            yield Finding(service, node, State.BUSY, reason, command, by_drain=True)
 
 
 def _softened(cluster: Cluster, finding: Finding) -> Finding:

@@ -32,6 +32,7 @@ def expectation_of(environment: Environment) -> Expectation:
         nodes=tuple(NodeExpectation(node.name, node.address) for node in environment.nodes),
         gateways=environment.gateways,
         search_engine=str(environment.variables.get("elasticsearch_engine", "opensearch")),
+        label=environment.label,
     )
 
 

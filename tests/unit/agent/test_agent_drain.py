@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from trivet.agent.drain import SERVICES, Flags, selected
+from trivet.agent.drain import SERVICES, selected
+from trivet.agent.flag_files import FlagFiles
 from trivet.agent.serve import answer
 
 
 @pytest.fixture
-def flags(tmp_path: Path) -> Flags:
-    return Flags(tmp_path / "drain")
+def flags(tmp_path: Path) -> FlagFiles:
+    return FlagFiles(tmp_path / "drain")
 
 
-def test_a_flag_drains_its_service_alone(flags: Flags) -> None:
+def test_a_flag_drains_its_service_alone(flags: FlagFiles) -> None:
     flags.set("web", "rotation-1", 60)
     assert answer("web", flags) == "up 0%"
     assert [answer(service, flags) for service in SERVICES[1:]] == ["up 100%"] * 3
@@ -26,14 +27,14 @@ def test_a_flag_drains_its_service_alone(flags: Flags) -> None:
     assert answer("web", flags) == "up 100%"
 
 
-def test_an_owner_renews_its_flag_and_another_one_begins_anew(flags: Flags) -> None:
+def test_an_owner_renews_its_flag_and_another_one_begins_anew(flags: FlagFiles) -> None:
     first = flags.set("web", "one", 60)
     time.sleep(0.01)
     assert flags.set("web", "one", 120).since == first.since
     assert flags.set("web", "two", 60).since > first.since
 
 
-def test_an_expired_flag_counts_no_more_and_is_removed(flags: Flags) -> None:
+def test_an_expired_flag_counts_no_more_and_is_removed(flags: FlagFiles) -> None:
     flags.set("web", "one", -1)
     flags.set("redis", "one", 60)
     assert answer("web", flags) == "up 100%"
@@ -43,7 +44,7 @@ def test_an_expired_flag_counts_no_more_and_is_removed(flags: Flags) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"owner": "x"}', '{"owner": "x", "since": 1, "expires": "soon"}'])
-def test_a_flag_that_cannot_be_read_drains_nothing(flags: Flags, content: str) -> None:
+def test_a_flag_that_cannot_be_read_drains_nothing(flags: FlagFiles, content: str) -> None:
     flags.directory.mkdir()
     (flags.directory / "web").write_text(content, encoding="utf-8")
     assert answer("web", flags) == "up 100%"
@@ -51,7 +52,7 @@ def test_a_flag_that_cannot_be_read_drains_nothing(flags: Flags, content: str) -
 
 
 @pytest.mark.parametrize("question", ["", "unknown", "../web", "web\0"])
-def test_whatever_is_no_service_is_not_drained(flags: Flags, question: str) -> None:
+def test_whatever_is_no_service_is_not_drained(flags: FlagFiles, question: str) -> None:
     flags.set("web", "one", 60)
     assert answer(question, flags) == "up 100%"
 

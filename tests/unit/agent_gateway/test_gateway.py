@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,17 +177,25 @@ def test_connections_are_counted(node: Node) -> None:
     assert run("connections", FIRST, "--wait", "5")["connections"] == 0
 
 
-def test_overdue_forwards_are_retained_then_cleared(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forward_left_behind_is_retained_then_cleared(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     run("forward", FIRST, "10.0.0.2", "--expires", "-1")
-    run("release", SECOND, "--expires", "-1")
-    assert run("expire") == {"allowed": [SECOND], "retained": [FIRST], "cleared": []}
-    assert run("expire") == {"allowed": [], "retained": [], "cleared": []}
-    monkeypatch.setattr(gateway, "RETAINED_SECONDS", -1)
-    run("retain", FIRST)
+    assert "new connections stay here" in gateway.end_forward(FIRST, CONFIG)
+    first = gateway.read_state()["forwards"][FIRST]
+    assert first["retained"] and first["expires"] > time.time() + 60
+    gateway.end_forward(FIRST, CONFIG)
+    assert gateway.read_state()["forwards"][FIRST] == first, "a retained forward gets no more time"
     state = gateway.read_state()
     state["forwards"][FIRST]["expires"] = 0
     gateway.write_state(state)
-    assert run("expire")["cleared"] == [FIRST]
+    assert gateway.end_forward(FIRST, CONFIG) == "forward removed"
+    assert gateway.end_forward(FIRST, CONFIG) == "was gone already"
+    assert not (gateway.DIRECTORY / "handover.json").exists()
+
+
+def test_a_forward_of_an_address_that_has_moved_is_cleared_at_once(node: Node) -> None:
+    run("forward", FIRST, "10.0.0.2")
+    node.addresses.clear()
+    assert gateway.end_forward(FIRST, CONFIG) == "forward removed"
 
 
 def test_nft_accepts_the_ruleset() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from trivet.health import collect, parallel
 from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
-from trivet.health.config import Member, NodeConfig
+from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, Member, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, run, unix_dialogue
 from trivet.health.facts import FilesFacts, Peer, facts_from_dict
 
@@ -406,6 +406,36 @@ def test_flags_are_read_whatever_is_in_them(tmp_path: Path) -> None:
     assert (drains["web"].owner, drains["web"].since, drains["web"].expires) == ("rotation", 5.0, 65.5)
     assert drains["redis"].reason == "by hand"
     assert host.flags(tmp_path / "none") == {}
+
+
+def test_a_vote_counts_until_it_expires() -> None:
+    content = {"owner": "one", "purpose": "upscale", "since": 5, "expires": 65}
+    vote = host.vote(content, now=64)
+    assert vote is not None and (vote.owner, vote.purpose, vote.expires) == ("one", "upscale", 65.0)
+    assert host.vote(content, now=65) is None
+    assert host.vote({}, now=0) is None
+    assert host.vote(None, now=0) is None
+
+
+def test_forwards_and_releases_are_read_with_their_owners(tmp_path: Path) -> None:
+    path = tmp_path / "handover.json"
+    assert gateway.handover_flags(path) == {"forwards": {}, "releases": {}}
+    record = {"owner": "one", "since": 5.0, "expires": 65.0, "number": 1}
+    path.write_text(json.dumps({"forwards": {"192.0.2.21": record}, "releases": {}}))
+    flags = gateway.handover_flags(path)
+    assert flags["forwards"]["192.0.2.21"].owner == "one" and flags["releases"] == {}
+    path.write_text("{")
+    with pytest.raises(NoAnswer, match="cannot be read"):
+        gateway.handover_flags(path)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"owner": 1, "expires": "soon"}'])
+def test_a_limit_of_the_allocation_is_told_whatever_its_flag_says(text: str | None) -> None:
+    settings = {"persistent": {SEARCH_ALLOCATION: "primaries", SEARCH_ALLOCATION_FLAG: text}}
+    allocation, flag = search.allocation_of(settings)
+    assert allocation == "primaries"
+    assert flag is None or flag.expires is None
+    assert search.allocation_of({"persistent": {SEARCH_ALLOCATION_FLAG: "{}"}}) == ("all", None)
 
 
 def test_tracking_of_chrony_is_read() -> None:

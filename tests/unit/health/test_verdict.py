@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
-from trivet.health.facts import Drain, Page, Peer, ProxyServer, RedisInstance, Unreachable
+from trivet.health.facts import Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
 from trivet.health.verdict import State, Verdict, assess
 
 HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
@@ -342,8 +342,57 @@ def test_a_drained_node_is_busy_with_owner_and_reason() -> None:
     verdict = judged(healthy(), drained_node())
     assert verdict.state is BUSY
     reasons = [item.reason for item in verdict.problems if item.node == "node-2"]
-    assert "drained by rotation: upscale to 12" in reasons
+    told = "drained by rotation: upscale to 12, until 2027-01-15 08:10:00 UTC; no run of that owner holds the lease"
+    assert told in reasons
     assert any("mariadb does not run" in reason and "(drained by rotation)" in reason for reason in reasons)
+
+
+def test_what_the_holder_of_the_lease_set_is_its_own_business() -> None:
+    vote = Vote(owner="rotation", since=NOW, expires=NOW + 180, purpose="upscale to 12")
+    verdict = judged(healthy(), {**drained_node(), "node-1.host.vote": vote})
+    told = [item for item in verdict.problems if item.reason.startswith("drained by")]
+    assert {item.reason for item in told} == {
+        "drained by rotation: upscale to 12, whose run holds the lease for: upscale to 12"
+    }
+    assert {item.next_command for item in told} == {None}
+
+
+LEFT = Flag(owner="gone@laptop:1", since=NOW, expires=NOW + 600)
+
+
+@pytest.mark.parametrize(
+    ("service", "node", "changes"),
+    [
+        ("host", "node-2", {"node-2.host.disabled_units": {"mariadb": LEFT}}),
+        ("gateway", "node-2", {"node-2.gateway.releases": {"192.0.2.21": LEFT}}),
+        ("gateway", "node-2", {"node-2.gateway.handover": True, "node-2.gateway.forwards": {"192.0.2.22": LEFT}}),
+        (
+            "search",
+            None,
+            {
+                **{f"node-{n}.search.allocation": "primaries" for n in (1, 2, 3)},
+                **{f"node-{n}.search.allocation_flag": LEFT for n in (1, 2, 3)},
+            },
+        ),
+        ("web", "node-2", {"node-2.host.drains": {"web": Drain(**asdict(LEFT))}}),
+    ],
+)
+def test_every_flag_left_behind_names_its_owner_its_end_and_the_next_command(
+    service: str, node: str | None, changes: dict[str, Any]
+) -> None:
+    problems = judged(healthy(), changes).problems
+    found = [item for item in problems if (item.service, item.node) == (service, node) and "gone@laptop" in item.reason]
+    assert len(found) == 1
+    assert "2027-01-15 08:10:00 UTC; no run of that owner holds the lease" in found[0].reason
+    assert found[0].next_command is not None
+    assert found[0].next_command.startswith("trivet clean ")
+
+
+def test_a_disabled_unit_of_a_drained_service_is_part_of_its_drain() -> None:
+    changes = {"node-2.host.disabled_units": {"mariadb": LEFT}}
+    assert judged(healthy(), changes).apart_from_drains().state is BUSY
+    changes |= {"node-2.host.drains": {"database": DRAIN}}
+    assert judged(healthy(), changes).apart_from_drains().state is HEALTHY
 
 
 def test_an_expired_drain_excuses_nothing() -> None:

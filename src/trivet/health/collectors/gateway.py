@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from trivet.health.config import HANDOVER_TABLE, NodeConfig
+from trivet.health.config import GATEWAY_DIRECTORY, HANDOVER_TABLE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
-from trivet.health.facts import GatewayFacts
+from trivet.health.facts import Flag, GatewayFacts
+from trivet.health.flags import flag_of
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
     """Gather the facts of the gateway on this node."""
+    flags = handover_flags(GATEWAY_DIRECTORY / "handover.json")
     return GatewayFacts(
         held=held_addresses(config, deadline),
         keepalived=unit_state("keepalived.service", deadline),
         haproxy=unit_state("haproxy.service", deadline),
         handover=handover_table_stands(deadline),
+        forwards=flags["forwards"],
+        releases=flags["releases"],
     )
 
 
@@ -45,3 +50,17 @@ def handover_table_stands(deadline: Deadline) -> bool:
     if output.code != 0:
         raise NoAnswer(f"nft: {output.complaint}")
     return " ".join(("table", *HANDOVER_TABLE)) in output.stdout.splitlines()
+
+
+def handover_flags(path: Path) -> dict[str, dict[str, Flag]]:
+    """The forwards and releases in force by address; the file is there only while there are any."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        state = {}
+    except ValueError as problem:
+        raise NoAnswer(f"{path} cannot be read: {problem}") from problem
+    return {
+        kind: {address: flag_of(record) for address, record in state.get(kind, {}).items()}
+        for kind in ("forwards", "releases")
+    }

@@ -10,12 +10,21 @@ import os
 import socket
 import struct
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trivet.health.config import BRICK_FILE_SYSTEM, DRAIN_DIRECTORY, PENDING_RESTART_DIRECTORY, NodeConfig
+from trivet.health.config import (
+    BRICK_FILE_SYSTEM,
+    DISABLED_UNITS_DIRECTORY,
+    DRAIN_DIRECTORY,
+    LEASE_FILE,
+    PENDING_RESTART_DIRECTORY,
+    NodeConfig,
+)
 from trivet.health.external import Deadline, run, unit_state
-from trivet.health.facts import Disk, Drain, HostFacts
+from trivet.health.facts import Disk, Drain, HostFacts, Vote
+from trivet.health.flags import flag_of
 
 PACKAGE_LOCKS = (
     Path("/var/lib/dpkg/lock-frontend"),
@@ -33,6 +42,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
     del config
     memory = memory_mib(Path("/proc/meminfo").read_text(encoding="ascii"))
     clock_source, clock_offset = clock_discipline(deadline)
+    now = time.time()
     return HostFacts(
         hostname=socket.gethostname(),
         clock_source=clock_source,
@@ -48,7 +58,9 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
         pending_restarts={name: _reason(flag) for name, flag in flags(PENDING_RESTART_DIRECTORY).items()},
         drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
-        clock=time.time(),
+        disabled_units={name: flag_of(flag) for name, flag in flags(DISABLED_UNITS_DIRECTORY).items()},
+        vote=vote(_content(LEASE_FILE), now),
+        clock=now,
     )
 
 
@@ -123,15 +135,12 @@ def _reason(content: Any) -> str:
 
 def drain_of(content: Any) -> Drain:
     """A drain flag from the content of its file."""
-    if not isinstance(content, dict):
-        return Drain(reason=str(content))
-    return Drain(
-        owner=str(content.get("owner", "unknown")),
-        reason=str(content.get("reason", "")),
-        since=_moment(content.get("since")),
-        expires=_moment(content.get("expires")),
-    )
+    return Drain(**asdict(flag_of(content)), reason=_reason(content))
 
 
-def _moment(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def vote(content: Any, now: float) -> Vote | None:
+    """The vote from the content of the lease's file; an expired one counts as none."""
+    flag = flag_of(content)
+    if flag.expires is None or flag.expires <= now:
+        return None
+    return Vote(**asdict(flag), purpose=str(content.get("purpose", "")))

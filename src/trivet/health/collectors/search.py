@@ -7,11 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.health.config import SEARCH_PORT, NodeConfig
+from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, SEARCH_PORT, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_state
-from trivet.health.facts import SearchFacts
-
-_ALLOCATION = "cluster.routing.allocation.enable"
+from trivet.health.facts import Flag, SearchFacts
+from trivet.health.flags import flag_of
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
@@ -42,8 +41,7 @@ def _get(config: NodeConfig, path: str, deadline: Deadline) -> dict[str, Any]:
 
 def parse(root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[str, Any], unit: str) -> SearchFacts:
     """Facts from the three answers."""
-    layers = (settings.get(layer, {}).get(_ALLOCATION) for layer in ("transient", "persistent"))
-    allocation = next((value for value in layers if value), "all")
+    allocation, flag = allocation_of(settings)
     return SearchFacts(
         unit=unit,
         status=str(health.get("status", "")),
@@ -56,5 +54,19 @@ def parse(root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[
         unassigned_shards=int(health.get("unassigned_shards", 0)),
         delayed_shards=int(health.get("delayed_unassigned_shards", 0)),
         pending_tasks=int(health.get("number_of_pending_tasks", 0)),
-        allocation=str(allocation),
+        allocation=allocation,
+        allocation_flag=flag,
     )
+
+
+def allocation_of(settings: Mapping[str, Any]) -> tuple[str, Flag | None]:
+    """Which shards may be placed anew, and who limited it; from the flat settings of the cluster."""
+    layers = [settings.get(layer, {}) for layer in ("transient", "persistent")]
+    allocation = next((str(layer[SEARCH_ALLOCATION]) for layer in layers if layer.get(SEARCH_ALLOCATION)), "all")
+    text = layers[-1].get(SEARCH_ALLOCATION_FLAG)
+    if allocation == "all" or not text:
+        return allocation, None
+    try:
+        return allocation, flag_of(json.loads(text))
+    except ValueError:
+        return allocation, None

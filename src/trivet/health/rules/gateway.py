@@ -35,10 +35,16 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     if gateway.haproxy == "active" and facts.proxies.error is not None:
         reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
         yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
-    if gateway.handover:
-        command = cluster.on(node, "trivet-agent gateway clear ADDRESS")
+    if gateway.handover and not gateway.forwards:
+        command = cluster.on(node, "trivet-agent gateway clear all")
         reason = "connections to a gateway address are being handed to another node"
         yield Finding(SERVICE, node, State.BUSY, reason, f"if no rotation runs: {command}")
+    for address, flag in gateway.forwards.items():
+        reason, next_command = cluster.told(flag, f"connections to {address} are handed to another node")
+        yield Finding(SERVICE, node, State.BUSY, reason, next_command)
+    for address, flag in gateway.releases.items():
+        reason, next_command = cluster.told(flag, f"kept from taking {address}")
+        yield Finding(SERVICE, node, State.BUSY, reason, next_command)
 
 
 def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from trivet.health.facts import HostFacts, NodeFacts
 from trivet.health.findings import Finding, State
 
 SERVICE = "host"
+_SERVICE_OF_UNIT = {"mariadb": "database", "opensearch": "search", "elasticsearch": "search"}
 
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
@@ -50,7 +51,7 @@ def _of_room(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
 
 def _of_size(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
     expected = next(item for item in cluster.expectation.nodes if item.name == node)
-    command = f"trivet upscale {cluster.expectation.environment} --size SIZE --plan"
+    command = f"trivet upscale {cluster.expectation.argument} --size SIZE --plan"
     if expected.vcpus is not None and host.vcpus != expected.vcpus:
         reason = f"has {host.vcpus} vCPU, its size says {expected.vcpus}"
         yield Finding(SERVICE, node, State.BROKEN, reason, command)
@@ -68,6 +69,12 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
     for service, why in host.pending_restarts.items():
         reason = f"{service} waits for a restart by the next rotation" + (f": {why}" if why else "")
         yield Finding(SERVICE, node, State.HEALTHY, reason)
+    for unit, flag in host.disabled_units.items():
+        reason, next_command = cluster.told(flag, f"{unit} was kept from starting with the machine")
+        unit_of = _SERVICE_OF_UNIT.get(unit)
+        # Where the service is drained as well, both are one and the same rotation's, whose gate looks past its drain.
+        by_drain = unit_of is not None and cluster.drain(unit_of, node) is not None
+        yield Finding(SERVICE, node, State.BUSY, reason, next_command, by_drain=by_drain)
     if host.failed_units:
         # Each service's own units are judged there.
         reason = f"failed units: {listed(host.failed_units)}"

@@ -71,6 +71,5 @@ def hold_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -> 
     for node, facts in cluster.members():
         for switch in facts.proxies.backend(HOLD_SWITCHES):
             if switch.server in backends and switch.status.startswith("MAINT"):
-                command = cluster.on(node, f"trivet-agent proxy release {switch.server} --ready NODE,NODE,…")
                 reason = f"its HAProxy holds back new connections of {switch.server}"
-                yield Finding(service, node, State.BUSY, reason, f"if no rotation runs: {command}")
+                yield Finding(service, node, State.BUSY, reason, f"if no rotation runs: {cluster.clean_command}")

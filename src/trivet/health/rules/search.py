@@ -48,7 +48,7 @@ def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
     if views:
         node = max(views, key=lambda name: _trouble(views[name]))
         yield from _of_shards(cluster, node, views[node])
-        yield from _of_allocation(cluster, node, views[node])
+        yield from _of_allocation(cluster, views[node])
 
 
 def _of_size(cluster: Cluster, views: dict[str, SearchFacts]) -> Iterator[Finding]:
@@ -103,13 +103,16 @@ def _will_be_assigned(cluster: Cluster, search: SearchFacts) -> bool:
     return waits or search.nodes < cluster.expectation.count or bool(cluster.drained(SERVICE))
 
 
-def _of_allocation(cluster: Cluster, node: str, search: SearchFacts) -> Iterator[Finding]:
+def _of_allocation(cluster: Cluster, search: SearchFacts) -> Iterator[Finding]:
     if search.allocation == "all":
         return
     drained = cluster.drained(SERVICE)
     by = f" while {listed(drained)} is drained" if drained else ", and no node is drained"
     reason = f"allocation of shards is limited to {search.allocation}{by}"
-    command = None if drained else cluster.on(node, "trivet-agent search allocation all")
+    command = None if drained else cluster.clean_command
+    if search.allocation_flag is not None:
+        words, command = cluster.told(search.allocation_flag, "limited")
+        reason = f"{reason}; {words}"
     yield Finding(SERVICE, None, State.BUSY if drained else State.BROKEN, reason, command)
 
 
