@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trivet.ansible.inventory import load_environment
-from trivet.ansible.playbook import PlaybookEvent, run_playbook
+from trivet.ansible.playbook import PlaybookEvent, run_on_controller, run_playbook
 from trivet.ansible.secrets import ensure_secrets
 
-__all__ = ["PlaybookEvent", "ensure_secrets", "load_environment", "run_playbook"]
+__all__ = ["PlaybookEvent", "ensure_secrets", "load_environment", "run_on_controller", "run_playbook"]

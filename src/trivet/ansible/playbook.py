@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,12 @@ from trivet.errors import PlaybookError
 from trivet.model.environment import Environment
 from trivet.paths import cache_directory, collection_root
 
+# The controller itself, by the Python that runs Trivet: modules find there what this Python has.
+CONTROLLER: dict[str, Any] = {
+    "all": {
+        "hosts": {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}},
+    }
+}
 FINAL_EVENTS = ("runner_on_ok", "runner_on_failed", "runner_on_unreachable")
 
 
@@ -39,10 +46,14 @@ class PlaybookEvent:
 
 @dataclass(slots=True)
 class PlaybookResult:
-    """What a playbook did. Counts are over all nodes."""
+    """What a playbook did. Counts are over all nodes.
+
+    :param data: what it handed back by ``ansible.builtin.set_stats``.
+    """
 
     changed: int = 0
     ok: int = 0
+    data: dict[str, Any] = field(default_factory=dict)
     tasks: list[PlaybookEvent] = field(default_factory=list)
     failures: list[PlaybookEvent] = field(default_factory=list)
 
@@ -67,6 +78,44 @@ def run_playbook(
     :param timeout: seconds for the whole playbook.
     :raises PlaybookError: when a task failed or a node was unreachable, with its words.
     """
+    return _run(
+        playbook,
+        str(environment.inventory),
+        variables=variables or {},
+        limit=limit,
+        check=check,
+        listener=listener,
+        timeout=timeout,
+    )
+
+
+def run_on_controller(
+    playbook: str,
+    variables: Mapping[str, Any],
+    *,
+    listener: Listener = lambda event: None,
+    timeout: float = 3600,
+) -> dict[str, Any]:
+    """Run a playbook of the collection on this machine, without an inventory: it asks a cloud, not a node.
+
+    :param playbook: path below playbooks/, such as ``providers/aws_stop.yml``.
+    :param timeout: seconds for the whole playbook.
+    :returns: what the playbook hands back by ``ansible.builtin.set_stats``.
+    :raises PlaybookError: when a task failed, with its words.
+    """
+    return _run(playbook, CONTROLLER, variables=variables, listener=listener, timeout=timeout).data
+
+
+def _run(
+    playbook: str,
+    inventory: str | Mapping[str, Any],
+    *,
+    variables: Mapping[str, Any],
+    limit: Sequence[str] = (),
+    check: bool = False,
+    listener: Listener,
+    timeout: float,
+) -> PlaybookResult:
     result = PlaybookResult()
     base = cache_directory() / "runs"
     base.mkdir(parents=True, exist_ok=True)
@@ -79,9 +128,9 @@ def run_playbook(
         run = ansible_runner.run(
             private_data_dir=str(private),
             playbook=str(collection_root() / "playbooks" / playbook),
-            inventory=str(environment.inventory),
+            inventory=inventory,
             limit=",".join(limit) or None,
-            extravars=dict(variables or {}),
+            extravars=dict(variables),
             cmdline="--check --diff" if check else None,
             envvars=ansible_environment(),
             quiet=True,
@@ -102,6 +151,8 @@ def _record(event: Mapping[str, Any], result: PlaybookResult, listener: Listener
     data = event.get("event_data") or {}
     if kind == "playbook_on_task_start":
         listener(PlaybookEvent("", _role(data), str(data.get("task") or ""), "begins", 0.0))
+    if kind == "playbook_on_stats":
+        result.data.update(data.get("artifact_data") or {})
     if kind not in FINAL_EVENTS:
         return True
     outcome = data.get("res") or {}
@@ -133,7 +184,9 @@ def _role(data: Mapping[str, Any]) -> str:
 
 def _message(outcome: Mapping[str, Any]) -> str:
     parts = [str(outcome.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
-    return "; ".join(part for part in parts if part)[:2000]
+    words = "; ".join(part for part in parts if part)[:2000]
+    # A task with `until` that waited in vain has no words of its own.
+    return words or (f"gave up after {outcome['attempts']} attempts" if outcome.get("attempts") else "")
 
 
 def _raise_failure(run: Any, result: PlaybookResult, playbook: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Providers make a machine larger: stop, resize, start. They know machines, not services."""
+"""Providers make, stop, resize, start and remove machines. They know machines, not services."""
 
 from __future__ import annotations
 

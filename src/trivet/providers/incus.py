@@ -51,3 +51,11 @@ class IncusProvider:
         """Write the size into the lab's state, from which its inventory comes."""
         self._state.size = size
         self._state.save()
+
+    def create(self, name: str, size: str) -> str:
+        """Not made yet."""
+        raise InputError(f"provider incus cannot make {name} yet")
+
+    def delete(self, node: Node) -> None:
+        """Not made yet."""
+        raise InputError(f"provider incus cannot remove {node.name} yet")

@@ -8,12 +8,18 @@ from typing import Protocol
 from trivet.errors import InputError
 from trivet.model.environment import Environment, Node
 from trivet.model.size import Size
+from trivet.providers.aws import AwsProvider
 from trivet.providers.command import CommandProvider
 from trivet.providers.incus import IncusProvider
+from trivet.providers.progress import Tell, silent
 
 
 class Provider(Protocol):
-    """Stops, resizes and starts machines. Every verb waits until it is done and is harmless when repeated."""
+    """Makes, stops, resizes, starts and removes machines.
+
+    Every verb waits until it is done, is harmless when repeated, and raises a TrivetError that says which machine,
+    which verb, what the provider said, and what to run next.
+    """
 
     def check(self, node: Node) -> None:
         """Raise a TrivetError when the machine could not be resized. Touches nothing."""
@@ -33,15 +39,27 @@ class Provider(Protocol):
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 
+    def create(self, name: str, size: str) -> str:
+        """Make a machine that is reached over SSH with the environment's key; the same name is the same machine.
 
-def provider_for(environment: Environment) -> Provider:
+        :returns: its IPv4 address.
+        """
+
+    def delete(self, node: Node) -> None:
+        """Remove the machine for good, with its disks."""
+
+
+def provider_for(environment: Environment, tell: Tell = silent) -> Provider:
     """The provider that the inventory names in ``trivet_provider``.
 
+    :param tell: gets what the provider says about its progress, a sentence at a time.
     :raises InputError: when it names none or an unknown one.
     """
     name = environment.provider
     if name == "incus":
         return IncusProvider(environment)
     if name == "command":
-        return CommandProvider(environment)
-    raise InputError(f"{environment.inventory}: trivet_provider is {name!r}; it takes incus or command")
+        return CommandProvider(environment, tell)
+    if name == "aws":
+        return AwsProvider(environment, tell)
+    raise InputError(f"{environment.inventory}: trivet_provider is {name!r}; it takes incus, command or aws")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits until a machine that was started takes a command over SSH."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from trivet.errors import TrivetError
+from trivet.model.environment import Environment, Node
+from trivet.remote import Nodes
+
+WAIT_SECONDS = 600
+PAUSE_SECONDS = 2
+
+WaitForSsh = Callable[[Environment, Node], None]
+
+
+def wait_for_ssh(environment: Environment, node: Node) -> None:
+    """Return when a login with the environment's key runs a command.
+
+    :raises TrivetError: when the machine has another host key than is known for its address, or after 600 s.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    with Nodes(environment) as nodes:
+        while True:
+            result = nodes.run(node, ["true"], timeout=20)
+            if result.code == 0:
+                return
+            if "Host key verification failed" in result.error:
+                raise TrivetError(
+                    f"{node.name} runs, but SSH to {node.ssh_host} is refused by the host key that is known for it: "
+                    f"{result.error.splitlines()[0]}",
+                    f"ssh-keygen -R {node.ssh_host}, once you know that the machine was made anew",
+                )
+            if time.monotonic() > deadline:
+                raise TrivetError(
+                    f"{node.name} runs, but takes no command over SSH after {WAIT_SECONDS} s: {result.error}",
+                    f"ssh {node.login} true",
+                )
+            time.sleep(PAUSE_SECONDS)
+
+
+def new_node(environment: Environment, name: str, address: str) -> Node:
+    """A machine that no inventory has yet: it is reached as the environment's first node is.
+
+    Its host key is accepted on this first contact, unless the inventory sets StrictHostKeyChecking itself: OpenSSH
+    takes the first value that it is given.
+    """
+    pattern = environment.nodes[0]
+    options = f"{pattern.variables.get('ansible_ssh_common_args', '')} -o StrictHostKeyChecking=accept-new"
+    variables = {**pattern.variables, "ansible_host": address, "ansible_ssh_common_args": options.strip()}
+    return replace(pattern, name=name, address=address, variables=variables)
