@@ -39,5 +39,11 @@ class RotationHalted(TrivetError):
     """A rotation stopped at a gate; the journal says where."""
 
 
+class RotationStopped(TrivetError):
+    """A rotation stopped where it was safe, because it was asked to."""
+
+    exit_code = 130
+
+
 class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""

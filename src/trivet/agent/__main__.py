@@ -25,6 +25,7 @@ MODULES = {
     "lease": "lease",
     "units": "units",
     "flags": "flags",
+    "journal": "journal",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 

@@ -69,12 +69,14 @@ def run_playbook(
     limit: Sequence[str] = (),
     check: bool = False,
     listener: Listener = lambda event: None,
+    interruptible: bool = True,
     timeout: float = 3600,
 ) -> PlaybookResult:
     """Run a playbook of the collection against an environment.
 
     :param playbook: path below playbooks/, such as ``rotation/stop.yml``.
     :param limit: names of the nodes to run on; all when empty.
+    :param interruptible: end the playbook at Ctrl-C and SIGTERM; else the caller's own handlers decide.
     :param timeout: seconds for the whole playbook.
     :raises PlaybookError: when a task failed or a node was unreachable, with its words.
     """
@@ -135,6 +137,8 @@ def _run(
             envvars=ansible_environment(),
             quiet=True,
             event_handler=lambda event: _record(event, result, listener),
+            # Without a callback of ours ansible-runner takes the signals for itself.
+            cancel_callback=None if interruptible else (lambda: False),
             timeout=int(timeout),
         )
         _raise_failure(run, result, playbook)

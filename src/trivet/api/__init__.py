@@ -10,6 +10,6 @@ from __future__ import annotations
 from trivet.api.clean import clean, left_behind
 from trivet.api.converge import converge
 from trivet.api.environment import Environment
-from trivet.api.measure import rotate_under_load
+from trivet.api.measure import measured
 
-__all__ = ["Environment", "clean", "converge", "left_behind", "rotate_under_load"]
+__all__ = ["Environment", "clean", "converge", "left_behind", "measured"]

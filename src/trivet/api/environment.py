@@ -13,8 +13,10 @@ from trivet.api.clean import Cleaned, Leftovers, Selection, clean, left_behind
 from trivet.api.converge import converge
 from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
-from trivet.rotation.engine import Listener, Rotation, RotationReport
+from trivet.rotation.change import Change, Kind
+from trivet.rotation.engine import Listener, RotationReport, StopRequest
 from trivet.rotation.plan import Plan
+from trivet.rotation.rotations import Rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,32 @@ class Environment:
         """Remove what :meth:`left_behind` showed, under the lease; ``force`` also if a rotation is interrupted."""
         return clean(self.description, shown, force=force)
 
+    def rotations(self, *, listener: Listener = lambda event: None, stop: StopRequest | None = None) -> Rotations:
+        """The rolling changes: plan, apply, resume, abort, rollback, status, history.
+
+        :param listener: takes the events that the command line shows.
+        :param stop: set its ``by`` from another thread or a signal handler to stop where it is safe.
+        """
+        return Rotations(self.description, listener, stop)
+
     def plan(self, size: str) -> Plan:
         """What an upscale to a size would do. Touches nothing."""
-        return Rotation(self.description, size).plan()
+        return self.rotations().plan(Change.resize(self.description, size))
 
     def upscale(self, size: str, *, listener: Listener = lambda event: None) -> RotationReport:
-        """Resize the nodes one after the other; ``listener`` takes the events that the command line shows."""
-        return Rotation(self.description, size, listener).apply()
+        """Resize the nodes one after the other; a smaller size is taken too."""
+        return self.rotations(listener=listener).apply(Change.resize(self.description, size))
+
+    def restart(
+        self, nodes: tuple[str, ...], *, reboot: bool = False, listener: Listener = lambda event: None
+    ) -> RotationReport:
+        """Restart the services of nodes (with ``reboot`` their machines) one after the other."""
+        return self.rotations(listener=listener).apply(Change(Kind.RESTART, nodes, reboot=reboot))
+
+    def patch(self, nodes: tuple[str, ...], *, listener: Listener = lambda event: None) -> RotationReport:
+        """Upgrade the packages of nodes one after the other."""
+        return self.rotations(listener=listener).apply(Change(Kind.PATCH, nodes))
+
+    def replace(self, node: str, *, listener: Listener = lambda event: None) -> RotationReport:
+        """Have the provider make a new machine in the place of a node."""
+        return self.rotations(listener=listener).apply(Change(Kind.REPLACE, (node,)))

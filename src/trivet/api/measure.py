@@ -10,7 +10,7 @@ from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
 from trivet.remote import WebTunnels
-from trivet.rotation.engine import Event, Listener, Rotation, RotationReport
+from trivet.rotation.engine import Event, Listener, RotationReport
 from trivet.rotation.journal import state_directory
 
 BEFORE_SECONDS = 30
@@ -18,19 +18,20 @@ AFTER_SECONDS = 10
 LONGEST_ROTATION_SECONDS = 3600
 
 
-def rotate_under_load(
+def measured(
     environment: Environment,
-    size: str,
     rate: float,
+    work: Callable[[Listener], RotationReport],
     *,
     listener: Listener = lambda event: None,
     partial: Callable[[ProbeReport], None] = lambda report: None,
 ) -> tuple[ProbeReport, RotationReport]:
-    """Resize every node while the probe asks all gateway addresses; its events are kept beside the journals.
+    """Make a change while the probe asks all gateway addresses; its events are kept beside the journals.
 
     :param rate: requests per second.
-    :param listener: takes the rotation's events, and after each step one called ``live`` with the probe's figures.
-    :param partial: takes the probe's report when the rotation fails, before its error goes on.
+    :param work: makes the change and tells a listener its events.
+    :param listener: takes the change's events, and after each step one called ``live`` with the probe's figures.
+    :param partial: takes the probe's report when the change fails, before its error goes on.
     :raises TrivetError: when the rotation is refused or halted, or there is no shop to probe.
     """
     tunnels = WebTunnels(environment)
@@ -48,7 +49,7 @@ def rotate_under_load(
     try:
         time.sleep(BEFORE_SECONDS)
         probe.mark("during")
-        rotation = Rotation(environment, size, _with_figures(listener, probe)).apply()
+        rotation = work(_with_figures(listener, probe))
         probe.mark("after")
         time.sleep(AFTER_SECONDS)
     except BaseException:

@@ -9,18 +9,20 @@ from typing import Annotated
 import typer
 
 from trivet.ansible import load_environment
-from trivet.api import rotate_under_load
+from trivet.api import measured
+from trivet.cli.change import show_times, stoppable, tell
 from trivet.cli.converge import converge_environment
 from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import show_report
 from trivet.cli.status import shown
-from trivet.cli.upscale import show_times, tell
 from trivet.errors import RotationHalted
 from trivet.health.findings import State
 from trivet.lab import Lab
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
+from trivet.rotation.change import Change
+from trivet.rotation.rotations import Rotations
 
 HEALTHY_SECONDS = 300
 FAILED = 1
@@ -49,13 +51,15 @@ def demo(
     environment = load_environment(name)
     converge_environment(environment, output)
     wait_healthy(environment, output)
-    report, rotation = rotate_under_load(
-        environment,
-        size,
-        rate,
-        listener=lambda event: tell(output, event),
-        partial=lambda figures: show_report(output, figures),
-    )
+    change = Change.resize(environment, size)
+    with stoppable(output) as stop:
+        report, rotation = measured(
+            environment,
+            rate,
+            lambda listener: Rotations(environment, listener, stop).apply(change),
+            listener=lambda event: tell(output, event),
+            partial=lambda figures: show_report(output, figures),
+        )
     show_times(output, rotation)
     if json:
         output.data({"event": "probe", **report.to_json()})

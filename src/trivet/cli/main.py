@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import clean, converge, lab, probe, status, upscale
+from trivet.cli import change, clean, converge, lab, probe, rotation, status
 from trivet.errors import TrivetError
 
 app = typer.Typer(
@@ -25,7 +25,11 @@ app = typer.Typer(
 app.add_typer(lab.app, name="lab")
 app.command(name="converge")(converge.converge)
 app.command(name="status")(status.status)
-app.command(name="upscale")(upscale.upscale)
+app.command(name="upscale")(change.upscale)
+app.command(name="restart")(change.restart)
+app.command(name="patch")(change.patch)
+app.command(name="replace")(change.replace)
+app.add_typer(rotation.app, name="rotation")
 app.command(name="clean")(clean.clean)
 app.command(name="probe")(probe.probe)
 

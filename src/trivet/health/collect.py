@@ -17,6 +17,7 @@ from trivet.health.facts import (
     FilesFacts,
     GatewayFacts,
     HostFacts,
+    IdentityFacts,
     ProxiesFacts,
     RedisFacts,
     SearchFacts,
@@ -58,7 +59,18 @@ def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     answers = together(questions, deadline.left())
     gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in COLLECTORS.items()}
     seconds = round(time.monotonic() - started, 3)
-    return {"node": node.name, "address": node.address, "seconds": seconds, **gathered}
+    identity = asdict(_identity(node))
+    return {"node": node.name, "address": node.address, "seconds": seconds, "identity": identity, **gathered}
+
+
+def _identity(node: NodeConfig) -> IdentityFacts:
+    return IdentityFacts(
+        environment=node.environment,
+        node_id=node.node_id,
+        address=node.address,
+        gateways=node.gateways,
+        search_engine=node.search_engine,
+    )
 
 
 def facts_of(answer: ServiceFacts | NoAnswer, kind: type[ServiceFacts]) -> ServiceFacts:

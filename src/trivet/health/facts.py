@@ -301,6 +301,7 @@ class HostFacts(ServiceFacts):
     package_lock: bool = False
     failed_units: tuple[str, ...] = ()
     uptime_seconds: float = 0.0
+    kernel: str = ""
     pending_restarts: dict[str, str] = field(default_factory=dict)
     """Services whose changed configuration waits for a rotation, with the reason."""
     drains: dict[str, Drain] = field(default_factory=dict)
@@ -308,6 +309,17 @@ class HostFacts(ServiceFacts):
     """Units that do not start with the machine for a time."""
     vote: Vote | None = None
     """None when nobody has this node's vote, or it has expired."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityFacts(ServiceFacts):
+    """As what this node was set up: the names by which its peers know it. No service; nothing of it is measured."""
+
+    environment: str = ""
+    node_id: int = 0
+    address: str = ""
+    gateways: tuple[str, ...] = ()
+    search_engine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,6 +338,7 @@ class NodeFacts:
     search: SearchFacts = SearchFacts(error="not collected")
     files: FilesFacts = FilesFacts(error="not collected")
     host: HostFacts = HostFacts(error="not collected")
+    identity: IdentityFacts = IdentityFacts(error="not collected")
     asked_at: float | None = None
     answered_at: float | None = None
     """The asker's clock around the question, epoch seconds; they bound how far the node's is off."""

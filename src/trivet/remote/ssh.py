@@ -7,18 +7,20 @@ import json
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from trivet.errors import RemoteError
 from trivet.model.environment import Environment, Node
 
 CONNECT_SECONDS = 5
 UNREACHABLE_EXIT_CODE = 255
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,15 @@ class Nodes:
         """
         words = [*self._connection(node), shlex.join(command)]
         try:
+            # A session of its own: the operator's Ctrl-C must reach this program and not cut a step off half-way.
             completed = subprocess.run(
-                words, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+                words,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired:
             return RemoteResult(node.name, UNREACHABLE_EXIT_CODE, "", f"no answer within {timeout:.0f} s")
@@ -77,7 +86,11 @@ class Nodes:
 
     def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
         """Run the same command on several nodes at once."""
-        return list(self._pool.map(lambda node: self.run(node, command, timeout), list(nodes)))
+        return self.at_once(lambda node: self.run(node, command, timeout), nodes)
+
+    def at_once(self, question: Callable[[Node], Answer], nodes: Iterable[Node]) -> list[Answer]:
+        """Ask several nodes at the same time; answers in their order."""
+        return list(self._pool.map(question, list(nodes)))
 
     def agent(self, node: Node, *arguments: str, timeout: float = 30.0) -> dict[str, Any]:
         """The JSON answer of ``trivet-agent`` on a node.

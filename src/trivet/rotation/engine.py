@@ -1,249 +1,363 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loop of a rotation: plan, lease, preflight, one node after the other, final verdict.
+"""The loop of every rolling change: one node after the other, each step in the journal before it begins.
 
-Never two nodes at a time, never the next node without a fresh verdict, and every step is in the journal before it
-begins.
+Never two nodes at a time, never the next node without a fresh verdict, never a node stopped while another is out of
+service.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trivet.ansible.secrets import check_secrets
-from trivet.errors import InputError, LeaseHeld, RotationHalted, TrivetError
-from trivet.health.facts import Unreachable
+from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
 from trivet.health.findings import State
-from trivet.health.holders import gateway_holders, redis_primary, writer
-from trivet.health.verdict import Verdict
-from trivet.model import Environment
 from trivet.model.size import SMALLEST_NODE_MIB, size_named
-from trivet.providers import Provider, provider_for
-from trivet.remote import Nodes, Observation, observe
-from trivet.rotation.journal import Journal, StepTime
-from trivet.rotation.lease import Lease, run_owner
-from trivet.rotation.plan import Plan, Roles, Step, ordered
-from trivet.rotation.steps import REDIS_INSTANCES, NodeSteps, blocking
-
-# From this step on a failure leaves the node drained; before it, the drain is undone.
-FIRST_TOUCHING_STEP = Step.STOP
+from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step
+from trivet.rotation.cluster import Cluster, HeldLease, Steps
+from trivet.rotation.journal import Journal, StepTime, newest_first
+from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, ordered
+from trivet.rotation.progress import Progress
+from trivet.rotation.view import View
 
 # A busy machine may keep a collector from its answer for a moment.
 SETTLE_SECONDS = 90.0
+LOOK_SECONDS = 2.0
+TOLD_REASONS = 4
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
 
 
 @dataclass(slots=True)
+class StopRequest:
+    """The operator's wish to stop, set by a signal handler.
+
+    :param by: who or what asked; empty when nobody did.
+    :param at_once: stop after the step that runs, and leave the node as it is; else where it is safe.
+    """
+
+    by: str = ""
+    at_once: bool = False
+
+
+@dataclass(slots=True)
 class RotationReport:
-    """What a rotation did. Seconds are wall clock."""
+    """What a change did. Seconds are wall clock.
+
+    :param lines: the journal's.
+    """
 
     plan: Plan
     journal: Path
     seconds: float = 0.0
     times: list[StepTime] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Rotation:
-    """Makes the nodes of an environment larger (or smaller), one after the other.
+class Planner:
+    """Says what a change would do to a cluster as it is now. Touches nothing."""
 
-    :param size: a size of the table.
-    :param listener: takes events: ``plan``, ``step begins``, ``step ends``, ``progress``.
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._environment = cluster.environment
+
+    def plan(self, change: Change) -> Plan:
+        """The plan of a change, with what refuses it."""
+        view = settled(self._cluster)
+        history = newest_first(self._cluster.journals.summaries())
+        roles = {name: view.roles[name] for name in view.roles if name in change.nodes}
+        return Plan(
+            self._environment.name,
+            change,
+            ordered(roles),
+            expected_seconds(item for item in history if item["change"].get("kind") == change.kind.value),
+            tuple(self._refusals(change, view, history)),
+        )
+
+    def _refusals(self, change: Change, view: View, history: list[dict[str, Any]]) -> list[Refusal]:
+        label = self._environment.label
+        refusals = []
+        open_ones = [item for item in history if item["state"] in ("running", "halted")]
+        if open_ones:
+            first = open_ones[0]
+            refusals.append(
+                Refusal(
+                    f"a {first['change'].get('summary', 'change')} by {first['owner']} is not over ({first['state']})",
+                    f"trivet rotation status {label}; then resume, abort or rollback",
+                )
+            )
+        if view.strangers:
+            refusals.append(
+                Refusal(
+                    f"cluster-wide names cannot be changed one node at a time, the first node would come back as a "
+                    f"stranger to the others: {'; '.join(view.strangers[:TOLD_REASONS])}",
+                    "restore the old value in the inventory, or build a second environment and move to it",
+                )
+            )
+        # A node that is replaced may be the reason why the environment is not healthy.
+        excused = change.nodes[0] if change.kind is Kind.REPLACE else None
+        reasons = view.not_serving(but=excused) if excused else view.blocking()
+        if reasons:
+            refusals.append(
+                Refusal(
+                    f"{self._environment.name} is not healthy, so no node may be taken out: "
+                    f"{'; '.join(reasons[:TOLD_REASONS])}",
+                    f"trivet status {label}",
+                )
+            )
+        return refusals + self._too_small(change, view)
+
+    def _too_small(self, change: Change, view: View) -> list[Refusal]:
+        if change.kind is not Kind.RESIZE:
+            return []
+        memory = self._cluster.target(change.size).memory_mib
+        # Sessions are never evicted: what is there must fit into what the role gives the instance.
+        return [
+            Refusal(
+                f"size {change.size} gives the sessions {memory // 24} MiB of memory, "
+                f"but {name} holds {used} MiB of them"
+            )
+            for name, used in view.session_mib.items()
+            if used > memory // 24
+        ]
+
+
+def check_input(cluster: Cluster, change: Change) -> None:
+    """Refuse what could never be done, before any node is asked.
+
+    :raises InputError: for too few nodes, an unknown node, an unknown or too small size.
+    """
+    environment = cluster.environment
+    if len(environment.nodes) < 3:
+        raise InputError(
+            f"{environment.name} has one node; a rotation needs three, since two must go on serving",
+            "stop the machine, resize it, start it, then `trivet converge`: "
+            "one node cannot be resized without downtime",
+        )
+    for name in change.nodes:
+        environment.node(name)
+    if change.kind is not Kind.RESIZE:
+        return
+    target = size_named(change.size)
+    memory = cluster.target(change.size).memory_mib
+    if memory < SMALLEST_NODE_MIB:
+        raise InputError(
+            f"size {target.name} gives a node {memory} MiB; "
+            f"every service together needs at least {SMALLEST_NODE_MIB} MiB"
+        )
+
+
+def settled(cluster: Cluster, enough: Callable[[View], bool] = lambda view: False) -> View:
+    """Look until nothing is merely busy or unknown, for SETTLE_SECONDS at most; nobody waits for what is broken."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        view = cluster.view()
+        if view.state in (State.HEALTHY, State.BROKEN) or enough(view) or time.monotonic() > deadline:
+            return view
+        time.sleep(LOOK_SECONDS)
+
+
+class Engine:
+    """Makes a change, from its begin or from wherever its journal ends.
+
+    :param owner: this run, recorded with every flag that it sets.
+    :param listener: takes events: ``plan``, ``step begins``, ``step ends``, ``progress``, ``replanned``.
+    :param stop: looked at before each step.
     """
 
-    def __init__(self, environment: Environment, size: str, listener: Listener = lambda event: None) -> None:
-        self._environment = environment
-        self._size = size
+    def __init__(
+        self,
+        cluster: Cluster,
+        lease: HeldLease,
+        journal: Journal,
+        plan: Plan,
+        owner: str,
+        listener: Listener,
+        stop: StopRequest,
+    ) -> None:
+        self._cluster = cluster
+        self._environment = cluster.environment
+        self._lease = lease
+        self._journal = journal
+        self._owner = owner
         self._listener = listener
-        self._owner = run_owner()
+        self._stop = stop
+        self._change = plan.change
+        self.report = RotationReport(plan, journal.path, lines=journal.lines)
 
-    def plan(self) -> Plan:
-        """Look at the environment and say what would be done. Touches nothing.
+    def run(self, remaining: list[str], current: tuple[str, Step] | None = None, recorded: str | None = None) -> None:
+        """Rotate the nodes that remain, the current one first and from its step on.
 
-        :raises TrivetError: when it is refused: unknown size, size too small, environment not healthy, a node not
-            reachable.
+        :param recorded: the size to remember as the environment's own at the end.
+        :raises TrivetError: when it halts; the journal says where.
         """
-        self._check_input()
-        with Nodes(self._environment) as nodes:
-            return self._planned(nodes)
-
-    def apply(self) -> RotationReport:
-        """Do it.
-
-        :raises TrivetError: when it is refused or halted; the journal says where.
-        """
-        self._check_input()
-        provider = provider_for(self._environment)
-        for node in self._environment.nodes:
-            provider.check(node)
-        with Nodes(self._environment) as nodes:
-            plan = self._planned(nodes)
-            with Lease(nodes, self._owner, f"upscale to size {self._size}") as lease:
-                return self._run(nodes, provider, plan, lease)
-
-    def _check_input(self) -> None:
-        target = size_named(self._size)
-        if len(self._environment.nodes) < 3:
-            raise InputError(
-                f"{self._environment.name} has one node; a rotation needs three, since two must go on serving",
-                "stop the machine, resize it, start it, then `trivet converge`: "
-                "one node cannot be resized without downtime",
-            )
-        check_secrets(self._environment)
-        memory = provider_for(self._environment).target(self._size).memory_mib
-        if memory < SMALLEST_NODE_MIB:
-            raise InputError(
-                f"size {target.name} gives a node {memory} MiB; "
-                f"every service together needs at least {SMALLEST_NODE_MIB} MiB"
-            )
-
-    def _planned(self, nodes: Nodes) -> Plan:
-        observation = self._settled(nodes)
-        reasons = blocking(observation.verdict, drained=None)
-        if reasons:
-            raise InputError(
-                f"{self._environment.name} is not healthy, so no node may be taken out: {'; '.join(reasons[:4])}",
-                f"trivet status {self._environment.label}",
-            )
-        self._check_data_fits(observation)
-        return Plan(self._environment.name, self._environment.size, self._size, ordered(self._roles(observation)))
-
-    def _settled(self, nodes: Nodes) -> Observation:
-        """Look until nothing is merely busy or unknown, for SETTLE_SECONDS at most; nobody waits for what is broken."""
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while True:
-            observation = observe(nodes)
-            if observation.verdict.state in (State.HEALTHY, State.BROKEN) or time.monotonic() > deadline:
-                return observation
-            time.sleep(2)
-
-    def _check_data_fits(self, observation: Observation) -> None:
-        memory = provider_for(self._environment).target(self._size).memory_mib
-        for name, facts in observation.facts.items():
-            session = None if isinstance(facts, Unreachable) else facts.redis.instances.get("session")
-            used = session.used_memory // 2**20 if session else 0
-            # Sessions are never evicted: what is there must fit into what the role gives the instance.
-            if used > memory // 24:
-                raise InputError(
-                    f"size {self._size} gives the sessions {memory // 24} MiB of memory, "
-                    f"but {name} holds {used} MiB of them"
-                )
-
-    def _roles(self, observation: Observation) -> dict[str, Roles]:
-        holders = gateway_holders(observation.facts)
-        present_writer = writer(observation.facts)
-        primaries = {instance: redis_primary(observation.facts, instance) for instance in REDIS_INSTANCES}
-        return {
-            node.name: Roles(
-                writer=present_writer == node.name,
-                redis_primaries=tuple(instance for instance, name in primaries.items() if name == node.name),
-                gateways=tuple(address for address, names in holders.items() if node.name in names),
-                home=self._environment.gateways[node.node_id - 1],
-            )
-            for node in self._environment.nodes
-        }
-
-    def _run(self, nodes: Nodes, provider: Provider, plan: Plan, lease: Lease) -> RotationReport:
-        journal = Journal.begin(self._environment.label.replace("/", "-"), self._owner.replace("/", "-"), plan)
-        report = RotationReport(plan, journal.path)
-        self._listener({"event": "plan", **plan.to_dict(), "journal": str(journal.path)})
         started = time.monotonic()
-        remaining = [planned.name for planned in plan.nodes]
+        remaining = list(remaining)
         try:
+            if current is not None:
+                self.rotate(current[0], current[1])
+                remaining.remove(current[0])
             while remaining:
-                name = self._next_node(nodes, remaining)
-                self._rotate_node(nodes, provider, name, journal, report, lease)
+                self._heed_stop(None)
+                name = self._next_node(remaining)
+                self.rotate(name, Step.HAND_OVER)
                 remaining.remove(name)
-            provider.record(self._size)
+            if recorded:
+                self._cluster.record(recorded)
+            self._journal.write("snapshot", **self._cluster.view().to_line("after"))
         except BaseException as error:
-            journal.write("halted", error=str(error) or type(error).__name__, remaining=remaining)
+            self.halted(error)
             raise
-        report.seconds = time.monotonic() - started
-        journal.write("done", seconds=round(report.seconds, 1))
-        return report
+        self.report.seconds = time.monotonic() - started
+        self._journal.write("done", seconds=round(self.report.seconds, 1))
 
-    def _next_node(self, nodes: Nodes, remaining: list[str]) -> str:
+    def halted(self, error: BaseException) -> None:
+        """Write down that the change stopped here."""
+        remaining = list(Progress.of(self._journal.lines).remaining)
+        self._journal.write("halted", error=str(error) or type(error).__name__, remaining=remaining)
+
+    def _next_node(self, remaining: list[str]) -> str:
         """The next node by a fresh verdict: roles move with each node, so that the order is decided anew.
 
         :raises RotationHalted: when the environment is not healthy.
         """
-        observation = self._settled(nodes)
-        self._halt_unless_healthy(observation.verdict)
-        roles = self._roles(observation)
-        return ordered({node: roles[node] for node in roles if node in remaining})[0].name
-
-    def _halt_unless_healthy(self, verdict: Verdict) -> None:
-        reasons = blocking(verdict, drained=None)
+        view = settled(self._cluster)
+        reasons = view.blocking()
         if reasons:
             raise RotationHalted(
-                f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:4])}",
+                f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:TOLD_REASONS])}",
                 f"trivet status {self._environment.label}",
             )
+        order = ordered({name: view.roles[name] for name in view.roles if name in remaining})
+        planned = [node.name for node in self.report.plan.nodes if node.name in remaining]
+        if order[0].name != planned[0]:
+            reason = f"{order[0].name} goes before {planned[0]}, which now {_reason(order, planned[0])}"
+            self._journal.write("replanned", reason=reason)
+            self._listener({"event": "replanned", "reason": reason})
+        return order[0].name
 
-    def _rotate_node(
-        self, nodes: Nodes, provider: Provider, name: str, journal: Journal, report: RotationReport, lease: Lease
-    ) -> None:
-        node = self._environment.node(name)
+    def rotate(self, name: str, first: Step) -> None:
+        """Take one node through its steps, from ``first`` on.
 
-        def tell(text: str) -> None:
-            self._listener({"event": "progress", "node": name, "text": text})
-
-        steps = NodeSteps(self._environment, nodes, provider, node, self._size, self._owner, tell)
-        touched = False
-        for step in report.plan.steps:
-            self._check_lease(lease, journal, name, step)
-            touched = touched or step == FIRST_TOUCHING_STEP
-            journal.write("begin", node=name, step=step.value)
-            self._listener({"event": "step begins", "node": name, "step": step.value})
+        :raises TrivetError: when a step fails, or the operator stops it.
+        """
+        steps = self._cluster.steps(name, self._change, self._owner, lambda text: self._tell(name, text))
+        sequence = self._change.steps
+        for step in sequence[sequence.index(first) :]:
+            self._begin(steps, name, step)
             began = time.monotonic()
             try:
                 steps.apply(step)
             except BaseException as error:
-                journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
-                left = self._leave(steps, name, touched, step, journal)
-                if isinstance(error, TrivetError):
-                    raise _halted(error, name, step, left, journal) from error
+                self._fail(steps, name, step, error)
                 raise
             seconds = round(time.monotonic() - began, 2)
-            report.times.append(StepTime(name, step.value, seconds))
-            journal.write("end", node=name, step=step.value, seconds=seconds)
+            self.report.times.append(StepTime(name, step.value, seconds))
+            self._journal.write("end", node=name, step=step.value, seconds=seconds)
             self._listener({"event": "step ends", "node": name, "step": step.value, "seconds": seconds})
 
-    @staticmethod
-    def _check_lease(lease: Lease, journal: Journal, name: str, step: Step) -> None:
+    def _begin(self, steps: Steps, name: str, step: Step) -> None:
+        """All that must hold before a step; then its line in the journal."""
+        try:
+            self._check_lease(name, step)
+            self._heed_stop(name)
+            if step is Step.STOP:
+                self._check_others_serve(name)
+            self._journal.write("begin", majority=step not in BRINGS_BACK, node=name, step=step.value)
+        except LeaseHeld:
+            raise
+        except TrivetError as error:
+            raise self._told(error, name, step, self._left(steps, name, step)) from error
+        self._listener({"event": "step begins", "node": name, "step": step.value})
+
+    def _check_lease(self, name: str, step: Step) -> None:
         """Stop without another act when the lease is lost: whoever has it now may be at the same node."""
         try:
-            lease.check()
+            self._lease.check()
         except LeaseHeld as error:
-            journal.write("lease lost", node=name, before=step.value, error=error.message)
+            self._journal.leave_nodes_alone()
+            self._journal.write("lease lost", node=name, before=step.value, error=error.message)
             raise
 
-    def _leave(self, steps: NodeSteps, name: str, touched: bool, step: Step, journal: Journal) -> str:
-        """Before the node was touched, undo its drain; after, it stays drained. Says, in words, which it was."""
-        if step in (Step.UNDRAIN, Step.SOAK):
-            journal.write("left in use", node=name, step=step.value)
-            return "the node is in use again" if step is Step.SOAK else "the node may be in use again"
-        if touched:
-            journal.write("left drained", node=name)
-            return "the node stays drained"
+    def _heed_stop(self, name: str | None) -> None:
+        """Stop where it is safe: between nodes, and before a node's services are stopped; with ``at_once`` anywhere.
+
+        :raises RotationStopped: saying who asked.
+        """
+        by = self._stop.by or self._journal.stop_requested_by
+        if by and (name is None or not self._touched(name) or self._stop.at_once):
+            raise RotationStopped(f"stopped by {by}", f"trivet rotation resume {self._environment.label}")
+
+    def _check_others_serve(self, name: str) -> None:
+        """Never go below two serving nodes by an act of one's own.
+
+        :raises RotationHalted: when another node does not serve.
+        """
+        view = settled(self._cluster, enough=lambda seen: not seen.not_serving(but=name))
+        reasons = view.not_serving(but=name)
+        if reasons:
+            raise RotationHalted(
+                f"{name} is not stopped, since another node does not serve: {'; '.join(reasons)}",
+                f"trivet status {self._environment.label}",
+            )
+
+    def _fail(self, steps: Steps, name: str, step: Step, error: BaseException) -> None:
+        """Write the failure down, undo what can be undone, and tell it in words when it is one of ours."""
+        self._journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
+        left = self._left(steps, name, step)
+        if isinstance(error, TrivetError):
+            raise self._told(error, name, step, left) from error
+
+    def _touched(self, name: str) -> bool:
+        """Whether the node's services were stopped since it was taken out."""
+        progress = Progress.of(self._journal.lines)
+        return progress.current == name and progress.current_touched
+
+    def _left(self, steps: Steps, name: str, step: Step) -> str:
+        """Take the drain of an untouched node back; what state a node is left in, in words."""
+        if self._touched(name):
+            return self._left_touched(name, step)
+        if Progress.of(self._journal.lines).current != name:
+            return "nothing was changed"
         try:
             steps.undo_drain()
         except TrivetError as error:
             # The first failure is what the operator must read; that the drain stands is told beside it.
-            journal.write("drain stands", node=name, error=error.message)
-            self._listener(
-                {"event": "progress", "node": name, "text": f"the drain could not be undone: {error.message}"}
-            )
+            self._journal.write("drain stands", node=name, error=error.message)
+            self._tell(name, f"the drain could not be undone: {error.message}")
             return "the drain could not be undone"
-        journal.write("drain undone", node=name)
+        self._journal.write("drain undone", node=name)
         return "the drain was undone, nothing was changed"
 
+    def _left_touched(self, name: str, step: Step) -> str:
+        if step in (Step.UNDRAIN, Step.SOAK):
+            self._journal.write("left in use", node=name, step=step.value)
+            return "the node is in use again" if step is Step.SOAK else "the node may be in use again"
+        self._journal.write("left drained", node=name)
+        return "the node stays drained"
 
-def _halted(error: TrivetError, node: str, step: Step, left: str, journal: Journal) -> RotationHalted:
-    return RotationHalted(
-        f"{node}: {step.value}: {error.message} ({left}; journal: {journal.path})", error.next_command
-    )
+    def _told(self, error: TrivetError, name: str, step: Step, left: str) -> TrivetError:
+        kind = type(error) if isinstance(error, RotationStopped | LeaseHeld) else RotationHalted
+        label = self._environment.label
+        return kind(
+            f"{name}: {step.value}: {error.message} ({left}; journal: {self._journal.id})",
+            error.next_command or f"trivet rotation status {label}; then trivet rotation resume {label}, or rollback",
+        )
+
+    def _tell(self, name: str, text: str) -> None:
+        self._listener({"event": "progress", "node": name, "text": text})
+
+
+def current_step(progress: Progress, view: View) -> tuple[str, Step] | None:
+    """Where a broken-off change goes on, if it was at a node."""
+    if progress.current is None:
+        return None
+    return progress.current, progress.resume_at(serves=progress.current not in view.out_of_service)
+
+
+def _reason(order: Iterable[PlannedNode], name: str) -> str:
+    return next(node.reason for node in order if node.name == name)

@@ -1,21 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of a rotation: every step of every node, written before and after it, one JSON line each."""
+"""The journal of a change: every step of every node, written before and after it, one JSON line each.
+
+It lives with the environment: each line goes to every node (``trivet-agent journal``) and to a copy on this machine. A
+step that takes something away from the cluster begins only when a majority of the nodes has its line on disk, so that
+whoever asks a majority later finds it. A step that gives something back does not wait for a majority: to repeat it does
+no harm, and a node must come back even when another is lost.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from trivet.rotation.plan import Plan
+from trivet.agent.journal import merge, parse
+from trivet.errors import RotationHalted
+
+Line = dict[str, Any]
 
 
 def state_directory() -> Path:
-    """Where journals and reports are kept: ``$XDG_STATE_HOME/trivet``, by default ~/.local/state/trivet."""
+    """Where this machine keeps its copies of journals, and the reports.
+
+    ``$XDG_STATE_HOME/trivet``, by default ~/.local/state/trivet.
+    """
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "trivet"
+
+
+def rotations_directory(label: str) -> Path:
+    """The journals of an environment on this machine."""
+    return state_directory() / label.replace("/", "-") / "rotations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,37 +45,119 @@ class StepTime:
     seconds: float
 
 
-class Journal:
-    """An append-only file, flushed to disk at each line, so that a killed runner leaves what it had begun."""
+class JournalCopies(Protocol):
+    """The nodes' copies of the journals."""
 
-    def __init__(self, path: Path) -> None:
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes that keep a copy."""
+
+    def append(self, journal: str, lines: Mapping[str, list[Line]]) -> dict[str, str | None]:
+        """Append lines to the copies, by node; of those that have them on disk, who asked the runner to stop there."""
+
+    def read(self, journal: str) -> dict[str, list[Line]]:
+        """The copies of the nodes that answer."""
+
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
+        """Summaries of all journals, by node that answers."""
+
+    def request_stop(self, journal: str, by: str) -> tuple[str, ...]:
+        """Ask the runner of a journal to stop; names of the nodes that keep the request."""
+
+
+class Journal:
+    """One journal that is being written.
+
+    :param id: its name, which begins with the time of its begin.
+    """
+
+    def __init__(self, id: str, copies: JournalCopies, path: Path, lines: list[Line]) -> None:
+        self.id = id
         self.path = path
+        self.lines = lines
+        self.stop_requested_by: str | None = None
+        self._copies = copies
+        self._nodes_alone = False
+        self._unsent: dict[str, list[Line]] = {name: [] for name in copies.nodes}
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @classmethod
-    def begin(cls, environment: str, owner: str, plan: Plan) -> Journal:
-        """A new journal, with the plan as its first line."""
+    def begin(cls, label: str, owner: str, copies: JournalCopies) -> Journal:
+        """A new journal without lines."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        journal = cls(state_directory() / environment / "rotations" / f"{stamp}-{owner}.jsonl")
-        journal.write("plan", owner=owner, plan=plan.to_dict())
+        name = f"{stamp}-{owner.replace('/', '-')}"
+        return cls(name, copies, rotations_directory(label) / f"{name}.jsonl", [])
+
+    @classmethod
+    def reopened(cls, label: str, id: str, copies: JournalCopies) -> Journal:
+        """A journal that is there already, to be continued.
+
+        Lines that only this machine has (its network was lost while it halted) are added to the nodes' copies.
+
+        :raises RotationHalted: when no majority of the nodes answers.
+        """
+        path = rotations_directory(label) / f"{id}.jsonl"
+        local = parse(path.read_text(encoding="utf-8")) if path.exists() else []
+        found = copies.read(id)
+        _need_majority(len(found), copies, "read")
+        lines = merge([*found.values(), local])
+        journal = cls(id, copies, path, lines)
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        for name in copies.nodes:
+            present = {line["seq"] for line in found.get(name, [])}
+            journal._unsent[name] = [line for line in lines if line["seq"] not in present]
         return journal
 
-    def write(self, kind: str, **values: Any) -> None:
-        """Append one line and wait until it is on disk."""
-        line = json.dumps({"at": round(time.time(), 3), "kind": kind, **values}, default=str)
+    def leave_nodes_alone(self) -> None:
+        """Write to this machine's copy only from now on: without the lease, another runner may write the next line."""
+        self._nodes_alone = True
+
+    def write(self, kind: str, *, majority: bool = False, **values: Any) -> None:
+        """Append one line and wait until it is on disk, here and on the nodes that answer.
+
+        :param majority: refuse to go on when fewer than a majority of the nodes have it.
+        :raises RotationHalted: when they have not.
+        """
+        line: Line = {"seq": self.lines[-1]["seq"] + 1 if self.lines else 1, "at": round(time.time(), 3), "kind": kind}
+        line.update(json.loads(json.dumps(values, default=str)))
+        self.lines.append(line)
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+            stream.write(json.dumps(line) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+        for unsent in self._unsent.values():
+            unsent.append(line)
+        if self._nodes_alone:
+            return
+        acknowledged = self._copies.append(self.id, {name: list(lines) for name, lines in self._unsent.items()})
+        for name, stop in acknowledged.items():
+            self._unsent[name] = []
+            self.stop_requested_by = stop or self.stop_requested_by
+        if majority:
+            _need_majority(len(acknowledged), self._copies, "written")
 
-    def lines(self) -> list[dict[str, Any]]:
-        """All lines that are whole; a torn last line is left out."""
-        if not self.path.exists():
-            return []
-        found = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
-        return found
+
+def _need_majority(answers: int, copies: JournalCopies, what: str) -> None:
+    if answers <= len(copies.nodes) // 2:
+        raise RotationHalted(
+            f"the journal could be {what} on {answers} of {len(copies.nodes)} nodes only; a majority is needed"
+        )
+
+
+def newest_first(listed: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The journals that any node knows, each as the node with the most recent line has it.
+
+    A machine that was replaced has the end of a journal only: what it was about is taken from the others.
+    """
+    copies: dict[str, list[dict[str, Any]]] = {}
+    for summaries in listed.values():
+        for summary in summaries:
+            copies.setdefault(summary["id"], []).append(summary)
+    return [_whole(copies[name]) for name in sorted(copies, reverse=True)]
+
+
+def _whole(copies: list[dict[str, Any]]) -> dict[str, Any]:
+    newest = max(copies, key=lambda copy: copy["last"] or 0)
+    planned = next((copy for copy in copies if copy["change"]), newest)
+    seconds = max(copies, key=lambda copy: len(copy["seconds"]))["seconds"]
+    return {**newest, "change": planned["change"], "began": planned["began"], "seconds": seconds}

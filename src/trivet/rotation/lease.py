@@ -8,13 +8,17 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from trivet.errors import LeaseHeld, RemoteError
 from trivet.remote import Nodes
 
-LEASE_SECONDS = 180
-RENEW_SECONDS = 30
+# A runner that loses its network for a minute keeps its lease; one that was killed holds others up no longer than this.
+LEASE_SECONDS = 90
+RENEW_SECONDS = 12
+POLL_SECONDS = 2.0
 
 
 def run_owner() -> str:
@@ -22,18 +26,40 @@ def run_owner() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One node's vote as it stands: who has it, since when, what for, and until when (epoch seconds of the node)."""
+
+    owner: str
+    purpose: str
+    since: str
+    expires: float
+
+
 class Lease:
     """A context that holds the lease and renews it in the background.
 
     :param owner: unique for this run.
     :param purpose: what for, in words for another operator.
+    :param patience: wait for a lease that nobody renews any more (its owner died) until it expires, and take it over.
+    :param tell: takes a line of progress.
     :raises LeaseHeld: when no majority of the nodes gives its vote; says who has it, since when and what for.
     """
 
-    def __init__(self, nodes: Nodes, owner: str, purpose: str) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        owner: str,
+        purpose: str,
+        *,
+        patience: bool = False,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._nodes = nodes
         self._owner = owner
         self._purpose = purpose
+        self._patience = patience
+        self._tell = tell
         self._ended = threading.Event()
         self._refusal: str | None = None
         self._good_until = 0.0
@@ -44,7 +70,9 @@ class Lease:
         refusals = self._vote()
         if refusals is not None:
             self._give_back()
-            raise LeaseHeld("another run has the environment: " + refusals)
+            if not self._patience:
+                raise LeaseHeld("another run has the environment: " + refusals)
+            asked = self._take_over(refusals)
         self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
         self._thread.start()
         return self
@@ -63,6 +91,34 @@ class Lease:
         """
         if time.monotonic() > self._good_until:
             raise LeaseHeld("the lease could not be renewed: " + (self._refusal or "no answer"))
+
+    def _take_over(self, refusals: str) -> float:
+        """Wait until the votes of an owner who no longer renews them have expired; the moment at which ours were asked.
+
+        :raises LeaseHeld: when the owner renews them: it is alive.
+        """
+        before = votes(self._nodes, but=self._owner)
+        if not before:
+            raise LeaseHeld("another run has the environment: " + refusals)
+        left = max(vote.expires for vote in before.values()) - time.time()
+        holder = next(iter(before.values()))
+        self._tell(
+            f"the lease is held by {holder.owner} since {holder.since} for: {holder.purpose}; "
+            f"unless it is renewed it expires in {max(left, 0):.0f} s, and is taken over then"
+        )
+        deadline = time.monotonic() + LEASE_SECONDS + 2 * RENEW_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            now = votes(self._nodes, but=self._owner)
+            if any(name in before and vote.expires > before[name].expires for name, vote in now.items()):
+                raise LeaseHeld("another run has the environment, and renews its lease: " + refusals)
+            asked = time.monotonic()
+            refusal = self._vote() if len(now) <= len(self._nodes.environment.nodes) // 2 else refusals
+            if refusal is None:
+                self._tell(f"took the lease over from {holder.owner}, whose run is gone")
+                return asked
+            refusals = refusal
+        raise LeaseHeld("another run has the environment: " + refusals)
 
     def _vote(self) -> str | None:
         environment = self._nodes.environment
@@ -98,3 +154,28 @@ class Lease:
     def _give_back(self) -> None:
         for node in self._nodes.environment.nodes:
             self._nodes.run(node, ["trivet-agent", "lease", "release", "--owner", self._owner], timeout=10)
+
+
+def votes(nodes: Nodes, but: str = "") -> dict[str, Vote]:
+    """The votes that are given, by node that answers.
+
+    :param but: an owner whose votes are left out.
+    """
+    found = {}
+    for node in nodes.environment.nodes:
+        try:
+            lease = nodes.agent(node, "lease", "show", timeout=15)["lease"]
+        except RemoteError:
+            continue
+        if lease and lease["owner"] != but:
+            found[node.name] = Vote(lease["owner"], lease["purpose"], lease["since_text"], lease["expires"])
+    return found
+
+
+def lease_holder(nodes: Nodes) -> str | None:
+    """Who holds the lease, since when and what for, in words; None when no owner has a majority of the votes."""
+    given = list(votes(nodes).values())
+    for vote in given:
+        if sum(other.owner == vote.owner for other in given) > len(nodes.environment.nodes) // 2:
+            return f"{vote.owner} since {vote.since} for: {vote.purpose}"
+    return None

@@ -9,44 +9,76 @@ from collections.abc import Callable
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
-from trivet.errors import RotationHalted
+from trivet.errors import RemoteError, RotationHalted
 from trivet.health.findings import State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
-from trivet.providers import Provider
+from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
+from trivet.rotation.change import Change, Step
 from trivet.rotation.gateway_move import GatewayMove
-from trivet.rotation.plan import Step
+from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
 
 # Renewed at the gate; the drain of a killed runner ends by itself after that.
 DRAIN_EXPIRES_SECONDS = 3600
 SETTLE_SECONDS = 60.0
-# The hold port lets nobody wait longer than that.
-IN_FLIGHT_SECONDS = 15.0
-GATE_SECONDS = 900.0
+# What is in flight must end so soon that a hold, with the hand-over after it, stays well below a client's patience.
+IN_FLIGHT_SECONDS = 5.0
+APPLIED_SECONDS = 5.0
+# What is busy may stay so: a state transfer of a large database. What is broken is given the time of a slow start.
+GATE_SECONDS = 3600.0
+BROKEN_SECONDS = 120.0
+HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
 POLL_SECONDS = 0.1
 MEMORY_TOLERANCE = 0.15
-REDIS_INSTANCES = ("session", "cache")
 
 Tell = Callable[[str], None]
+
+
+class Patience:
+    """How long something may be wrong: long when it is busy, short when it is broken.
+
+    :param tell: takes each new reason to wait.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._since = time.monotonic()
+        self._broken_since: float | None = None
+        self._last = ""
+
+    def spend(self, reason: str, broken: bool, what: str, next_command: str) -> None:
+        """Told each time that it is still wrong.
+
+        :raises RotationHalted: when it has been for too long.
+        """
+        now = time.monotonic()
+        if reason != self._last:
+            self._last = reason
+            self._tell(f"waiting: {reason}")
+        self._broken_since = (self._broken_since or now) if broken else None
+        if self._broken_since is not None and now - self._broken_since > BROKEN_SECONDS:
+            raise RotationHalted(f"{what}, and has been broken for {BROKEN_SECONDS:.0f} s: {reason}", next_command)
+        if now - self._since > GATE_SECONDS:
+            raise RotationHalted(f"{what} after {GATE_SECONDS:.0f} s: {reason}", next_command)
 
 
 class NodeSteps:
     """The steps of one node of a rotation.
 
+    :param change: what is done to the node while it is out.
     :param owner: the run, recorded with every flag that is set.
     :param tell: takes a line of progress.
     """
 
     def __init__(
-        self, environment: Environment, nodes: Nodes, provider: Provider, node: Node, size: str, owner: str, tell: Tell
+        self, environment: Environment, nodes: Nodes, node: Node, change: Change, owner: str, tell: Tell
     ) -> None:
         self._environment = environment
         self._nodes = nodes
-        self._provider = provider
+        self._provider = provider_for(environment)
         self._node = node
-        self._size = size
+        self._change = change
         self._owner = owner
         self._tell = tell
         self._others = [other for other in environment.nodes if other.name != node.name]
@@ -63,6 +95,9 @@ class NodeSteps:
             Step.GATEWAY: self.move_gateways_away,
             Step.STOP: self.stop,
             Step.RESIZE: self.resize,
+            Step.PATCH: self.patch,
+            Step.REBOOT: self.reboot,
+            Step.REPLACE: self.replace,
             Step.START: self.start,
             Step.GATE: self.gate,
             Step.UNDRAIN: self.undrain,
@@ -84,7 +119,8 @@ class NodeSteps:
 
     def _writer_applied(self) -> str:
         """Wait until the successor has applied all commits; the nodes that may be the writer then."""
-        self._wait_applied(self._others[0])
+        for other in self._others:
+            self._wait_applied(other)
         return ",".join(other.name for other in self._others)
 
     def _hand_over_redis(self, instance: str) -> None:
@@ -127,7 +163,7 @@ class NodeSteps:
         wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
         self._wait(
             lambda: self._nodes.agent(successor, "galera", "status")["last_committed"] >= wanted,
-            IN_FLIGHT_SECONDS,
+            APPLIED_SECONDS,
             f"{successor.name} to apply what {self._node.name} committed",
         )
 
@@ -169,18 +205,52 @@ class NodeSteps:
         """Stop the machine, make it larger, start it."""
         self._tell("stopping the machine")
         self._provider.stop(self._node)
-        self._tell(f"resizing to size {self._size}")
-        self._provider.resize(self._node, self._size)
+        self._tell(f"resizing to size {self._change.size}")
+        self._provider.resize(self._node, self._change.size)
         self._tell("starting the machine")
         self._provider.start(self._node)
         self._check_size()
+
+    def reboot(self) -> None:
+        """Stop the machine and start it."""
+        self._tell("stopping the machine")
+        self._provider.stop(self._node)
+        self.power_on()
+
+    def power_on(self) -> None:
+        """Have the machine run, whatever state a broken-off step left it in."""
+        self._tell("starting the machine")
+        self._provider.start(self._node)
+
+    def patch(self) -> None:
+        """Upgrade the node's packages while none of its services runs; restart the machine when one asks for it."""
+        self._playbook("rotation/patch.yml")
+        if self._nodes.run(self._node, ["test", "-e", "/run/reboot-required"]).code == 0:
+            self._tell("an upgraded package needs the machine to be restarted")
+            self.reboot()
+
+    def replace(self) -> None:
+        """Remove the machine, make a new one of the same name and address, and set it up from nothing.
+
+        :raises RotationHalted: when the provider gives it another address.
+        """
+        self._tell("removing the machine")
+        self._provider.delete(self._node)
+        self._tell("making a new machine")
+        address = self._provider.create(self._node.name, self._environment.size)
+        if address != self._node.ssh_host:
+            raise RotationHalted(
+                f"the new machine of {self._node.name} has the address {address}; its peers know it as "
+                f"{self._node.ssh_host}, so the provider must give it that one"
+            )
+        self._playbook("rotation/replace.yml")
 
     def _check_size(self) -> None:
         """Refuse to go on with a machine that did not become what was asked for.
 
         :raises RotationHalted: when its CPUs differ, or its memory by more than the kernel keeps for itself.
         """
-        target = self._provider.target(self._size)
+        target = self._provider.target(self._change.size)
         result = self._nodes.run(
             self._node, ["sh", "-c", "nproc; awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo"]
         )
@@ -191,7 +261,7 @@ class NodeSteps:
         if cpus != target.cpus or abs(memory_mib - target.memory_mib) > MEMORY_TOLERANCE * target.memory_mib:
             raise RotationHalted(
                 f"{self._node.name} has {cpus} CPU and {memory_mib} MiB after the resize; "
-                f"size {self._size} is {target.cpus} CPU and {target.memory_mib} MiB"
+                f"size {self._change.size} is {target.cpus} CPU and {target.memory_mib} MiB"
             )
 
     def start(self) -> None:
@@ -199,35 +269,56 @@ class NodeSteps:
         self._playbook("rotation/start.yml")
 
     def gate(self) -> None:
-        """Wait until nothing of the node is broken or busy, but for its own drain."""
+        """Wait until nothing of the node is broken or busy, but for its own drain.
+
+        When another node was lost meanwhile, this one is needed: then only what is wrong on itself counts, so that it
+        is back before the change halts.
+
+        :raises RotationHalted: when something stays broken, or busy beyond all patience.
+        """
         self._keep_drained()
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
-        self._nodes.agent(self._node, "gluster", "heal", timeout=600)
-        last = ""
+        patience = Patience(self._tell)
+        healed_at = 0.0
+        while True:
+            if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
+                self._trigger_heal()
+                healed_at = time.monotonic()
+            verdict = observe(self._nodes).verdict
+            lost = others_broken(verdict, self._node.name)
+            words = own_blocking(verdict, self._node.name) if lost else blocking(verdict, drained=self._node.name)
+            if not words:
+                if lost:
+                    self._tell(f"{lost[0].node} is broken: this node is brought back at once")
+                return
+            broken = any(item.state is State.BROKEN for item in verdict.findings)
+            patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
+            time.sleep(POLL_SECONDS)
 
-        def passed() -> bool:
-            nonlocal last
-            words = blocking(observe(self._nodes).verdict, drained=self._node.name)
-            if words and words[0] != last:
-                last = words[0]
-                self._tell(f"waiting: {last}")
-            return not words
-
-        self._wait(passed, GATE_SECONDS, f"{self._node.name} to be healthy", lambda: last)
+    def _trigger_heal(self) -> None:
+        """Heal the volume now instead of at its next crawl; the verdict says when nothing is left."""
+        try:
+            self._nodes.agent(self._node, "gluster", "heal", "--timeout", "0", timeout=90)
+        except RemoteError as error:
+            self._tell(f"files: {error.message}")
 
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
         self._nodes.agent(self._node, "undrain", "all")
         everyone = ",".join(node.name for node in self._environment.nodes)
         self._wait(self._used_everywhere, SETTLE_SECONDS, f"every proxy to use {self._node.name} again")
-        self._agents("proxy", "release", "db_writer", "--ready", everyone)
+        answering = self._answering("proxy", "release", "db_writer", "--ready", everyone)
+        if len(answering) < len(self._environment.nodes):
+            # keepalived has given the addresses of the lost node to others; they are sorted out when it is back.
+            self._tell("a node does not answer: the gateway addresses stay where they are")
+            return
         home = self._environment.gateways[self._node.node_id - 1]
         holder = self._gateway.holder(home)
         if holder.name != self._node.name:
             self._gateway.move(home, holder, self._node)
 
     def _used_everywhere(self) -> bool:
-        states = self._agents("proxy", "states")
+        states = self._answering("proxy", "states")
         servers = [
             server for answer in states.values() for server in answer["servers"] if server["server"] == self._node.name
         ]
@@ -236,23 +327,23 @@ class NodeSteps:
         return bool(relevant) and all(server["state"] == "UP" for server in relevant)
 
     def soak(self) -> None:
-        """Have the whole environment healthy for a while, without a break."""
+        """Have the whole environment healthy for a while, without a break.
+
+        :raises RotationHalted: when it stays broken, or busy beyond all patience.
+        """
         since: float | None = None
-        deadline = time.monotonic() + GATE_SECONDS
-        last = ""
-        while time.monotonic() < deadline:
-            words = blocking(observe(self._nodes).verdict, drained=None)
+        patience = Patience(self._tell)
+        while since is None or time.monotonic() - since < SOAK_SECONDS:
+            verdict = observe(self._nodes).verdict
+            words = blocking(verdict, drained=None)
             if words:
                 since = None
-                if words[0] != last:
-                    last = words[0]
-                    self._tell(f"waiting: {last}")
+                broken = verdict.state is State.BROKEN
+                what = f"{self._environment.name} does not stay healthy"
+                patience.spend(words[0], broken, what, self._status_command())
             else:
                 since = since or time.monotonic()
-                if time.monotonic() - since >= SOAK_SECONDS:
-                    return
             time.sleep(1)
-        raise RotationHalted(f"{self._environment.name} did not stay healthy: {last}", self._status_command())
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""
@@ -268,10 +359,27 @@ class NodeSteps:
                 role = event.role
                 self._tell(role)
 
-        run_playbook(self._environment, playbook, limit=[self._node.name], listener=listen)
+        run_playbook(self._environment, playbook, limit=[self._node.name], listener=listen, interruptible=False)
 
     def _agents(self, *arguments: str) -> dict[str, dict[str, Any]]:
         return self._nodes.agents(self._environment.nodes, *arguments)
+
+    def _answering(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """The answers of the nodes that can be asked; this node's own must be among them.
+
+        :raises RemoteError: when this node does not answer.
+        """
+
+        def ask(node: Node) -> tuple[str, dict[str, Any] | None]:
+            try:
+                return node.name, self._nodes.agent(node, *arguments)
+            except RemoteError:
+                if node.name == self._node.name:
+                    raise
+                return node.name, None
+
+        answers = self._nodes.at_once(ask, self._environment.nodes)
+        return {name: answer for name, answer in answers if answer is not None}
 
     def _status_command(self) -> str:
         return f"trivet status {self._environment.label}"
@@ -290,12 +398,3 @@ class NodeSteps:
                     self._status_command(),
                 )
             time.sleep(POLL_SECONDS)
-
-
-def blocking(verdict: Verdict, drained: str | None) -> list[str]:
-    """Reasons why a rotation may not go on, in words; what is only the drain of ``drained`` does not block."""
-    return [
-        f"{finding.node or 'cluster'}: {finding.service}: {finding.reason}"
-        for finding in verdict.findings
-        if finding.state != State.HEALTHY and not (finding.by_drain and finding.node == drained)
-    ]

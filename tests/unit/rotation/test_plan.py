@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of a rotation, and the journal."""
+"""The order of a rotation, and its plan."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.rotation.journal import Journal
-from trivet.rotation.plan import Plan, Roles, Step, ordered
+from trivet.rotation.change import Change, Kind
+from trivet.rotation.plan import Plan, Roles, expected_seconds, ordered
 
 roles = st.builds(
     Roles,
@@ -36,11 +33,23 @@ def test_the_reason_names_what_a_node_holds() -> None:
     assert "foreign gateway address b" in planned[2].reason
 
 
-def test_journal_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    journal = Journal.begin("production", "me", Plan("production", "6", "12", ordered({"n1": Roles()})))
-    journal.write("begin", node="n1", step=Step.DRAIN.value)
-    with journal.path.open("a") as stream:
-        stream.write('{"kind": "end", "no')
-    kinds = [line["kind"] for line in journal.lines()]
-    assert kinds == ["plan", "begin"]
+def test_a_plan_reads_like_what_will_happen() -> None:
+    change = Change(Kind.RESIZE, ("n1", "n2"), size="12", size_before="6")
+    plan = Plan("production", change, ordered({"n1": Roles(writer=True), "n2": Roles()}), {"drain": 2.0})
+    data = plan.to_dict()
+    assert data["change"]["summary"] == "resize to size 12"
+    assert [step["step"] for step in data["steps"]] == [step.value for step in change.steps]
+    assert {step["step"]: step["expected_seconds"] for step in data["steps"]}["drain"] == 2.0
+    assert data["expected_seconds"] is None, "a step that was never done has no expectation"
+    assert any("hands the writer over" in action for action in data["nodes"][1]["actions"])
+    assert Change.from_dict(data["change"]) == change
+
+
+def test_expectations_are_medians_of_what_is_done() -> None:
+    history = [
+        {"state": "done", "seconds": {"drain": 2.0, "stop": 20.0}},
+        {"state": "done", "seconds": {"drain": 4.0}},
+        {"state": "done", "seconds": {"drain": 3.0}},
+        {"state": "halted", "seconds": {"drain": 900.0}},
+    ]
+    assert expected_seconds(history) == {"drain": 3.0, "stop": 20.0}

@@ -56,6 +56,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         package_lock=any(locked(path) for path in PACKAGE_LOCKS),
         failed_units=tuple(sorted(unit for unit, state in deadline.units().items() if state == "failed")),
         uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
+        kernel=os.uname().release,
         pending_restarts={name: _reason(flag) for name, flag in flags(PENDING_RESTART_DIRECTORY).items()},
         drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
         disabled_units={name: flag_of(flag) for name, flag in flags(DISABLED_UNITS_DIRECTORY).items()},

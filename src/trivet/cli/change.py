@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``trivet upscale``, ``restart``, ``patch``, ``replace``: rolling changes, one node at a time, while the shop goes on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from trivet.ansible import load_environment
+from trivet.api import measured
+from trivet.cli.output import Output, output_for
+from trivet.cli.probe import show_report
+from trivet.errors import InputError
+from trivet.model import Environment
+from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
+from trivet.rotation.engine import Listener, RotationReport, StopRequest
+from trivet.rotation.plan import Plan
+from trivet.rotation.rotations import Rotations
+
+Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
+PlanOnly = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
+ProbeRate = Annotated[
+    float,
+    typer.Option(
+        "--probe",
+        metavar="RATE",
+        help="Ask the shop that many times a second meanwhile, with real orders, and report what failed. 0: do not.",
+    ),
+]
+Nodes = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="A node; may be given again.")]
+
+REFUSED = 2
+FAILED = 1
+
+
+def upscale(
+    env: Env,
+    size: Annotated[str, typer.Option(help="CPU total of the three nodes: 6, 12, 24, 48 or 96.")],
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    probe: ProbeRate = 0.0,
+    json: Json = False,
+) -> None:
+    """Resize the three nodes one after the other without downtime.
+
+    Each node hands over its roles, is drained, stopped, resized, started, must pass its gate, and is used again. A gate
+    that does not pass halts the rotation; `trivet rotation resume` goes on, `trivet rotation rollback` takes it back.
+    A smaller size is taken too. Ctrl-C stops at the next safe point, twice after the step that runs.
+    """
+    environment = load_environment(env)
+    make(environment, Change.resize(environment, size), output_for(json), plan=plan, yes=yes, probe=probe)
+
+
+def restart(
+    env: Env,
+    node: Nodes = None,
+    every: Annotated[bool, typer.Option("--all", help="All nodes, whether or not they wait for a restart.")] = False,
+    reboot: Annotated[bool, typer.Option("--reboot", help="Restart the machines too, not only the services.")] = False,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    probe: ProbeRate = 0.0,
+    json: Json = False,
+) -> None:
+    """Restart the nodes whose changed configuration waits for it, one after the other without downtime.
+
+    `trivet status` shows which nodes wait. With --node or --all others are restarted too.
+    """
+    environment = load_environment(env)
+    names = tuple(node or ()) or (tuple(item.name for item in environment.nodes) if every else ())
+    if not names:
+        names = Rotations(environment).pending_restart()
+    if not names:
+        raise InputError(f"no node of {environment.name} waits for a restart", f"trivet restart {env} --all")
+    make(environment, Change(Kind.RESTART, names, reboot=reboot), output_for(json), plan=plan, yes=yes, probe=probe)
+
+
+def patch(
+    env: Env,
+    node: Nodes = None,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    probe: ProbeRate = 0.0,
+    json: Json = False,
+) -> None:
+    """Upgrade the packages of every node, one after the other without downtime.
+
+    The packages are upgraded while no service of the node runs; a machine that asks for it is restarted. No package of
+    the stack is ever restarted by its own installation.
+    """
+    environment = load_environment(env)
+    names = tuple(node or ()) or tuple(item.name for item in environment.nodes)
+    make(environment, Change(Kind.PATCH, names), output_for(json), plan=plan, yes=yes, probe=probe)
+
+
+def replace(
+    env: Env,
+    node: Annotated[str, typer.Option("--node", metavar="NAME", help="The node whose machine is replaced.")],
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    probe: ProbeRate = 0.0,
+    json: Json = False,
+) -> None:
+    """Put a new machine in the place of a node, whether or not the old one still runs.
+
+    The provider removes the machine and makes a new one of the same name and address; it is set up from nothing, gets
+    the data from the two others, and must pass its gate. What only the old machine had is lost.
+    """
+    environment = load_environment(env)
+    make(environment, Change(Kind.REPLACE, (node,)), output_for(json), plan=plan, yes=yes, probe=probe)
+
+
+def make(environment: Environment, change: Change, output: Output, *, plan: bool, yes: bool, probe: float) -> None:
+    """Show a change, ask, make it, and show what it did."""
+    with stoppable(output) as stop:
+        shown = None
+        if plan or not (yes or output.json):
+            shown = Rotations(environment).plan(change)
+            show_plan(output, shown)
+        if plan:
+            raise typer.Exit(REFUSED if shown and shown.refusals else 0)
+        if not yes:
+            if output.json:
+                raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
+            if shown and not shown.refusals:
+                typer.confirm("Do this?", abort=True)
+        run(environment, output, lambda rotations: rotations.apply(change, shown), stop, probe)
+
+
+def run(
+    environment: Environment,
+    output: Output,
+    work: Callable[[Rotations], RotationReport],
+    stop: StopRequest,
+    probe: float = 0.0,
+) -> None:
+    """Do a verb of rolling changes, with or without a probe beside it, and show its figures.
+
+    :raises typer.Exit: with 1 when the probe saw a failure.
+    """
+
+    def listen(event: Any) -> None:
+        tell(output, event)
+
+    def done(listener: Listener) -> RotationReport:
+        return work(Rotations(environment, listener, stop))
+
+    if not probe:
+        show_times(output, done(listen))
+        return
+    report, rotation = measured(
+        environment, probe, done, listener=listen, partial=lambda figures: show_report(output, figures)
+    )
+    show_times(output, rotation)
+    if output.json:
+        output.data({"event": "probe", **report.to_json()})
+    else:
+        show_report(output, report)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+@contextmanager
+def stoppable(output: Output) -> Iterator[StopRequest]:
+    """Turn Ctrl-C and SIGTERM into a wish to stop: first where it is safe, then after the step, then at once."""
+    stop = StopRequest()
+
+    def heed(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if stop.at_once:
+            raise KeyboardInterrupt
+        if stop.by:
+            stop.at_once = True
+            output.event("stopping", text=f"{name} again: stopping after this step, the node stays as it is then")
+        else:
+            stop.by = name
+            output.event("stopping", text=f"{name}: stopping at the next safe point (again: after this step)")
+
+    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def tell(output: Output, event: Any) -> None:
+    """Show one event of a change."""
+    values = dict(event)
+    kind = values.pop("event")
+    if output.json:
+        output.event(kind, **values)
+    elif kind == "probe":
+        addresses = ", ".join(values["urls"])
+        output.event(kind, text=f"probe: {values['rate']:g} requests/s on {addresses}; events in {values['events']}")
+    elif kind == "live":
+        figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
+        output.event(kind, text=f"  probe: {figures}")
+    elif kind == "plan":
+        output.event(kind, text=f"{values['change']['summary']}; journal {values['journal']}")
+    elif kind == "replanned":
+        output.event(kind, text=f"planned anew: {values['reason']}")
+    elif kind == "lease":
+        output.event(kind, text=values["text"])
+    elif kind == "step begins":
+        output.event(kind, text=f"{values['node']}: {values['step']} …")
+    elif kind == "step ends":
+        output.event(kind, text=f"{values['node']}: {values['step']} done in {values['seconds']:.1f} s")
+    else:
+        output.event(kind, text=f"{values['node']}:   {values['text']}")
+
+
+def show_plan(output: Output, plan: Plan) -> None:
+    """The plan as text or JSON."""
+    if output.json:
+        output.data(plan.to_dict())
+        return
+    output.print(f"{plan.environment}: {plan.change.purpose}, one node at a time{_about(plan.seconds)}:")
+    for number, node in enumerate(plan.nodes, 1):
+        output.print(f"  {number}. {node.name} ({node.reason}){_about(plan.node_seconds)}")
+        for action in node.actions:
+            output.print(f"       {action}")
+    output.print("each node:")
+    for step in plan.steps:
+        output.print(f"  {step.value:<10} {WHAT_HAPPENS[step]}{_about(plan.expected.get(step.value))}")
+    for refusal in plan.refusals:
+        output.print(f"refused: {refusal.reason}")
+        if refusal.next_command:
+            output.print(f"  next: {refusal.next_command}")
+
+
+def _about(seconds: float | None) -> str:
+    return "" if seconds is None else f", about {seconds:.0f} s"
+
+
+def show_times(output: Output, report: RotationReport) -> None:
+    """Seconds of every node and step that this run did."""
+    if output.json:
+        steps = [{"node": time.node, "step": time.step, "seconds": time.seconds} for time in report.times]
+        output.data(
+            {"event": "done", "seconds": round(report.seconds, 1), "journal": str(report.journal), "steps": steps}
+        )
+        return
+    names = list(dict.fromkeys(time.node for time in report.times))
+    if not names:
+        return
+    seconds = {(time.node, time.step): time.seconds for time in report.times}
+    table = Table("step", *names, title=f"seconds (in all {report.seconds:.0f})")
+    for step in report.plan.steps:
+        table.add_row(step.value, *(f"{seconds.get((name, step.value), 0):.1f}" for name in names))
+    table.add_row("node", *(f"{sum(s for (node, _), s in seconds.items() if node == name):.1f}" for name in names))
+    output.print(table)

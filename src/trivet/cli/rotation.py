@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``trivet rotation``: what became of a rolling change, and the ways on and back."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from trivet.ansible import load_environment
+from trivet.cli.change import Env, Json, ProbeRate, run, stoppable
+from trivet.cli.output import Output, output_for
+from trivet.errors import InputError
+from trivet.rotation.rotations import Rotations
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="A rolling change that runs, was broken off, or is over.\n\n"
+    "The journal lives on the nodes: any operator with access to them can continue what another began.",
+)
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+NOT_OVER = 1
+
+
+@app.command()
+def status(env: Env, json: Json = False) -> None:
+    """Say how far the change came that is not over, else what the last one did.
+
+    Exit code 0 when it is over, 1 when it is not.
+    """
+    output = output_for(json)
+    found = Rotations(load_environment(env)).status()
+    if json:
+        output.data(found)
+    elif not found:
+        output.print("no change was ever made")
+    else:
+        _show(output, env, found)
+    raise typer.Exit(NOT_OVER if found.get("state") in ("running", "halted") else 0)
+
+
+@app.command()
+def history(env: Env, json: Json = False) -> None:
+    """List the changes that the nodes remember, the newest first."""
+    output = output_for(json)
+    found = Rotations(load_environment(env)).history()
+    if json:
+        output.data(found)
+        return
+    table = Table("began (UTC)", "change", "state", "seconds", "owner", "journal")
+    for item in found:
+        seconds = f"{item['last'] - item['began']:.0f}" if item["began"] else ""
+        table.add_row(
+            _moment(item["began"]),
+            item["change"].get("summary", "?"),
+            item["state"],
+            seconds,
+            item["owner"],
+            item["id"],
+        )
+    output.print(table)
+
+
+@app.command()
+def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
+    """Go on with the change that was broken off, from where its journal ends.
+
+    A lease that its dead runner left is taken over when it expires, after a minute and a half at most. A node that was
+    not touched yet, or that serves again, is taken out from the beginning.
+    """
+    output = output_for(json)
+    environment = load_environment(env)
+    with stoppable(output) as stop:
+        run(environment, output, Rotations.resume, stop, probe)
+
+
+@app.command()
+def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
+    """End the change where it is: the node in hand is brought back into use as it is, the others are not touched.
+
+    While its runner lives it is asked to stop at its next safe point; say abort again when it has.
+    """
+    output = output_for(json)
+    environment = load_environment(env)
+    rotations = Rotations(environment)
+    holder = rotations.status().get("held_by")
+    if holder:
+        name = rotations.request_stop()
+        output.event("stopping", text=f"{holder}: was asked to stop {name} at its next safe point")
+        return
+    _ask(output, yes, "End it, and bring the node in hand back into use as it is?")
+    with stoppable(output) as stop:
+        run(environment, output, Rotations.abort, stop)
+
+
+@app.command()
+def rollback(env: Env, yes: Yes = False, probe: ProbeRate = 0.0, json: Json = False) -> None:
+    """Take the change that was broken off back, on every node that it has touched.
+
+    A resize is taken back by the same steps. Restarts and package updates cannot be taken back: resume or abort those.
+    """
+    output = output_for(json)
+    environment = load_environment(env)
+    _ask(output, yes, "Take it back on every node that it has touched?")
+    with stoppable(output) as stop:
+        run(environment, output, Rotations.rollback, stop, probe)
+
+
+def _ask(output: Output, yes: bool, question: str) -> None:
+    if yes:
+        return
+    if output.json:
+        raise InputError("with --json nobody can be asked: add --yes")
+    typer.confirm(question, abort=True)
+
+
+def _show(output: Output, env: str, found: dict[str, Any]) -> None:
+    output.print(f"{found['change'].get('summary', '?')}: {found['state']}")
+    output.print(f"  journal {found['id']}, begun {_moment(found['began'])} UTC, last run by {found['owner']}")
+    output.print(f"  finished: {', '.join(found['finished']) or 'no node'}")
+    if found["current"]:
+        output.print(f"  in hand:  {found['current']}, step {found['step']}")
+    if found["remaining"]:
+        output.print(f"  remain:   {', '.join(found['remaining'])}")
+    errors = [line["error"] for line in found["lines"] if line["kind"] in ("failed", "halted")]
+    if found["state"] == "halted" and errors:
+        output.print(f"  halted:   {errors[-1]}")
+    if found["held_by"]:
+        output.print(f"  lease:    {found['held_by']}")
+    elif found["state"] in ("running", "halted"):
+        if found["state"] == "running":
+            output.print("  nobody holds the lease: its runner is gone")
+        output.print(f"  next:     trivet rotation resume {env}   (or rollback, or abort)")
+
+
+def _moment(at: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) if at else "unknown"

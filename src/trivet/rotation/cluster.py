@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine asks of a cluster, and the real one behind SSH, Ansible and the provider.
+
+The engine decides and knows nothing of how: tests give it a simulated cluster that dies at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol
+
+from trivet.ansible.secrets import check_secrets
+from trivet.errors import RemoteError, TrivetError
+from trivet.model import Environment, Node, Size
+from trivet.providers import provider_for
+from trivet.remote import Nodes, observe
+from trivet.rotation.change import Change, Step
+from trivet.rotation.journal import JournalCopies, Line
+from trivet.rotation.lease import Lease, lease_holder
+from trivet.rotation.steps import NodeSteps
+from trivet.rotation.view import View, view_of
+
+Tell = Callable[[str], None]
+
+
+class HeldLease(Protocol):
+    """A lease that is held."""
+
+    def check(self) -> None:
+        """Raise LeaseHeld when it could not be renewed."""
+
+
+class Steps(Protocol):
+    """The steps of one node."""
+
+    def apply(self, step: Step) -> None:
+        """Do one step and wait until it is done; harmless when repeated."""
+
+    def undo_drain(self) -> None:
+        """Take back what was done to a node that was not touched yet."""
+
+    def power_on(self) -> None:
+        """Have the machine run, whatever state a broken-off step left it in."""
+
+
+class Cluster(Protocol):
+    """Three nodes that a change is made to."""
+
+    @property
+    def environment(self) -> Environment:
+        """What the inventory says."""
+
+    @property
+    def journals(self) -> JournalCopies:
+        """The nodes' copies of the journals."""
+
+    def view(self) -> View:
+        """How it stands now."""
+
+    def target(self, size: str) -> Size:
+        """What a node gets at a size of the table."""
+
+    def check(self, nodes: tuple[str, ...]) -> None:
+        """Raise a TrivetError when a secret is missing, or the provider could not act on one of these machines."""
+
+    def steps(self, node: str, change: Change, owner: str, tell: Tell) -> Steps:
+        """The steps of a node for a change."""
+
+    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> AbstractContextManager[HeldLease]:
+        """The environment's lease."""
+
+    def lease_holder(self) -> str | None:
+        """Who holds the lease, since when and what for, in words; None when nobody does."""
+
+    def record(self, size: str) -> None:
+        """Remember the size as the environment's own."""
+
+
+class LiveCluster:
+    """The real one; a context that closes its connections at its end."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._nodes = Nodes(environment)
+
+    def __enter__(self) -> LiveCluster:
+        self._nodes.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._nodes.__exit__(kind, error, trace)
+
+    @property
+    def environment(self) -> Environment:
+        """What the inventory says."""
+        return self._environment
+
+    @property
+    def journals(self) -> NodeJournals:
+        """The nodes' copies of the journals."""
+        return NodeJournals(self._nodes)
+
+    def view(self) -> View:
+        """How it stands now."""
+        return view_of(self._environment, observe(self._nodes))
+
+    def target(self, size: str) -> Size:
+        """What a node of this provider gets at a size of the table."""
+        return provider_for(self._environment).target(size)
+
+    def check(self, nodes: tuple[str, ...]) -> None:
+        """Check the secrets, and have the provider check that it could act on these machines.
+
+        :raises TrivetError: naming the secret that is missing, or the first machine that it could not act on.
+        """
+        check_secrets(self._environment)
+        provider = provider_for(self._environment)
+        for name in nodes:
+            provider.check(self._environment.node(name))
+
+    def steps(self, node: str, change: Change, owner: str, tell: Tell) -> NodeSteps:
+        """The steps of a node for a change."""
+        return NodeSteps(self._environment, self._nodes, self._environment.node(node), change, owner, tell)
+
+    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Lease:
+        """The environment's lease."""
+        return Lease(self._nodes, owner, purpose, patience=patience, tell=tell)
+
+    def lease_holder(self) -> str | None:
+        """Who holds the lease, since when and what for, in words; None when nobody does."""
+        return lease_holder(self._nodes)
+
+    def record(self, size: str) -> None:
+        """Have the provider remember the size where it keeps the inventory."""
+        provider_for(self._environment).record(size)
+
+
+class NodeJournals:
+    """The copies that the agents keep."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names of the nodes."""
+        return tuple(node.name for node in self._nodes.environment.nodes)
+
+    def append(self, journal: str, lines: Mapping[str, list[Line]]) -> dict[str, str | None]:
+        """Append lines by ``trivet-agent journal append``, on all nodes at once."""
+        commands = {
+            name: ["journal", "append", journal, *(json.dumps(line) for line in own)] for name, own in lines.items()
+        }
+        answers = self._each(lambda node: commands[node.name])
+        return {name: answer.get("stop_requested_by") for name, answer in answers.items()}
+
+    def read(self, journal: str) -> dict[str, list[Line]]:
+        """The copies of the nodes that answer."""
+        return {name: answer["lines"] for name, answer in self._each(lambda _: ["journal", "read", journal]).items()}
+
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
+        """Summaries of all journals, by node that answers."""
+        return {name: answer["journals"] for name, answer in self._each(lambda _: ["journal", "list"]).items()}
+
+    def request_stop(self, journal: str, by: str) -> tuple[str, ...]:
+        """Ask the runner of a journal to stop at its next safe point; names of the nodes that keep the request.
+
+        :raises TrivetError: when no node does.
+        """
+        kept = tuple(self._each(lambda _: ["journal", "stop", journal, "--by", by]))
+        if not kept:
+            raise TrivetError(f"no node could be asked to stop {journal}")
+        return kept
+
+    def _each(self, words: Callable[[Node], list[str]]) -> dict[str, dict[str, Any]]:
+        """The agents' answers to a question each, all at once; a silent node is left out."""
+
+        def ask(node: Node) -> tuple[str, dict[str, Any] | None]:
+            try:
+                return node.name, self._nodes.agent(node, *words(node), timeout=15)
+            except RemoteError:
+                return node.name, None
+
+        answers = self._nodes.at_once(ask, self._nodes.environment.nodes)
+        return {name: answer for name, answer in answers if answer is not None}

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs of rolling changes: plan, apply, resume, abort, roll back, status, history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from trivet.agent.journal import OPEN_STATES
+from trivet.errors import InputError, RotationHalted, TrivetError
+from trivet.model import Environment
+from trivet.rotation.change import Change, Kind, Step
+from trivet.rotation.cluster import Cluster, HeldLease, LiveCluster
+from trivet.rotation.engine import (
+    Engine,
+    Listener,
+    Planner,
+    RotationReport,
+    StopRequest,
+    check_input,
+    current_step,
+)
+from trivet.rotation.journal import Journal, newest_first
+from trivet.rotation.lease import run_owner
+from trivet.rotation.plan import Plan, PlannedNode
+from trivet.rotation.progress import Progress
+from trivet.rotation.view import View
+
+
+class Rotations:
+    """The rolling changes of an environment.
+
+    :param listener: takes the engine's events, and ``plan``, ``lease``, ``replanned``.
+    :param stop: where a signal handler leaves the operator's wish to stop.
+    :param connect: opens the cluster; tests give a simulated one.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        listener: Listener = lambda event: None,
+        stop: StopRequest | None = None,
+        connect: Callable[[Environment], AbstractContextManager[Cluster]] = LiveCluster,
+    ) -> None:
+        self._environment = environment
+        self._listener = listener
+        self._stop = stop or StopRequest()
+        self._connect = connect
+        self._owner = run_owner()
+
+    def plan(self, change: Change) -> Plan:
+        """What a change would do now, and what refuses it. Touches nothing.
+
+        :raises TrivetError: for bad input.
+        """
+        with self._connect(self._environment) as cluster:
+            check_input(cluster, change)
+            return Planner(cluster).plan(change)
+
+    def apply(self, change: Change, shown: Plan | None = None) -> RotationReport:
+        """Make a change.
+
+        :param shown: the plan that the operator agreed to; what differs from it by now is said before anything is done.
+        :raises TrivetError: when it is refused or halts; the journal says where.
+        """
+        with self._connect(self._environment) as cluster:
+            check_input(cluster, change)
+            cluster.check(change.nodes)
+            plan = self._agreed(cluster, change, shown)
+            with self._lease(cluster, change.purpose) as lease:
+                # Somebody may have finished a change between the plan and the lease.
+                plan = self._agreed(cluster, change, plan)
+                return self._begin(cluster, lease, plan, recorded=change.size or None)
+
+    def resume(self) -> RotationReport:
+        """Continue the change that was broken off, from where its journal ends.
+
+        :raises TrivetError: when there is none, its runner is alive, or it halts again.
+        """
+        with self._continued("resume") as (cluster, lease, journal):
+            progress = Progress.of(journal.lines)
+            view = cluster.view()
+            current = current_step(progress, view)
+            engine = self._reopen(cluster, lease, journal, progress)
+            engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
+            if progress.change.rolls_back:
+                self._close(cluster, progress.change.rolls_back, "rolled back")
+            return engine.report
+
+    def abort(self) -> RotationReport:
+        """End the change that was broken off, where it is: the node in hand is brought back into use as it is.
+
+        :raises TrivetError: when there is none, its runner is alive, or the node does not come back.
+        """
+        with self._continued("abort") as (cluster, lease, journal):
+            progress = Progress.of(journal.lines)
+            engine = self._reopen(cluster, lease, journal, progress)
+            if progress.current is not None:
+                self._bring_back(cluster, engine, progress, cluster.view())
+            journal.write("aborted", by=self._owner, finished=list(progress.finished))
+            return engine.report
+
+    def rollback(self) -> RotationReport:
+        """Take the change that was broken off back, on every node that it has touched.
+
+        :raises TrivetError: when there is none, it cannot be taken back, or the way back halts.
+        """
+        with self._continued("roll back") as (cluster, lease, journal):
+            progress = Progress.of(journal.lines)
+            change = progress.change.rolled_back(journal.id, progress.touched)
+            if progress.current is not None and not progress.current_touched:
+                cluster.steps(progress.current, change, self._owner, self._teller(progress.current)).undo_drain()
+            if not change.nodes:
+                journal.write("rolled back", by=self._owner)
+                return RotationReport(self._plan_of(journal), journal.path, lines=journal.lines)
+            current = self._way_back(progress, cluster.view())
+            nodes = tuple(PlannedNode(name, "was touched") for name in change.nodes)
+            report = self._begin(cluster, lease, Plan(self._environment.name, change, nodes), change.size, current)
+            journal.write("rolled back", by=self._owner, journal=report.journal.stem)
+            return report
+
+    def status(self) -> dict[str, Any]:
+        """The change that is not over, else the last one; ``{}`` when there was none.
+
+        Keys: those of ``trivet-agent journal list``, and finished, current, step, remaining, lease, lines.
+        """
+        with self._connect(self._environment) as cluster:
+            listed = newest_first(cluster.journals.summaries())
+            if not listed:
+                return {}
+            chosen = next((item for item in listed if item["state"] in OPEN_STATES), listed[0])
+            journal = Journal.reopened(self._environment.label, chosen["id"], cluster.journals)
+            progress = Progress.of(journal.lines)
+            return {
+                **chosen,
+                "finished": list(progress.finished),
+                "current": progress.current,
+                "step": progress.step.value if progress.step else None,
+                "remaining": list(progress.remaining),
+                "held_by": cluster.lease_holder(),
+                "lines": journal.lines,
+            }
+
+    def history(self) -> list[dict[str, Any]]:
+        """Summaries of all changes that the nodes remember, the newest first."""
+        with self._connect(self._environment) as cluster:
+            return newest_first(cluster.journals.summaries())
+
+    def pending_restart(self) -> tuple[str, ...]:
+        """Names of the nodes whose changed configuration waits for a restart."""
+        with self._connect(self._environment) as cluster:
+            pending = cluster.view().pending
+            return tuple(node.name for node in self._environment.nodes if pending.get(node.name))
+
+    def request_stop(self) -> str:
+        """Ask the runner of the change that runs to stop at its next safe point; the journal's id.
+
+        :raises TrivetError: when there is none, or no node could keep the request.
+        """
+        with self._connect(self._environment) as cluster:
+            chosen = self._open_journal(cluster)
+            cluster.journals.request_stop(chosen["id"], self._owner)
+            return str(chosen["id"])
+
+    def _agreed(self, cluster: Cluster, change: Change, shown: Plan | None) -> Plan:
+        plan = Planner(cluster).plan(change)
+        if plan.refusals:
+            first = plan.refusals[0]
+            raise InputError("; ".join(item.reason for item in plan.refusals), first.next_command)
+        for words in plan.differences(shown) if shown else ():
+            self._listener({"event": "replanned", "reason": words})
+        return plan
+
+    def _begin(
+        self,
+        cluster: Cluster,
+        lease: HeldLease,
+        plan: Plan,
+        recorded: str | None,
+        current: tuple[str, Step] | None = None,
+    ) -> RotationReport:
+        journal = Journal.begin(self._environment.label, self._owner, cluster.journals)
+        journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict())
+        journal.write("snapshot", **cluster.view().to_line("before"))
+        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
+        engine.run([node.name for node in plan.nodes], current, recorded)
+        return engine.report
+
+    def _reopen(self, cluster: Cluster, lease: HeldLease, journal: Journal, progress: Progress) -> Engine:
+        journal.write("resumed", majority=True, owner=self._owner)
+        plan = self._plan_of(journal)
+        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        return Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
+
+    def _plan_of(self, journal: Journal) -> Plan:
+        """The plan as its journal has it."""
+        plan = next(line for line in journal.lines if line["kind"] == "plan")["plan"]
+        return Plan(
+            plan["environment"],
+            Change.from_dict(plan["change"]),
+            tuple(PlannedNode(node["name"], node["reason"], tuple(node["actions"])) for node in plan["nodes"]),
+            {step["step"]: step["expected_seconds"] for step in plan["steps"] if step["expected_seconds"] is not None},
+        )
+
+    @contextmanager
+    def _continued(self, verb: str) -> Iterator[tuple[Cluster, HeldLease, Journal]]:
+        """The broken-off change, its lease taken over once nobody renews it any more.
+
+        :raises InputError: when no change is broken off.
+        """
+        with self._connect(self._environment) as cluster:
+            chosen = self._open_journal(cluster)
+            with self._lease(cluster, f"{verb}: {chosen['change'].get('summary', 'change')}", patience=True) as lease:
+                # Only under the lease is it certain that nobody else goes on with it.
+                chosen = self._open_journal(cluster)
+                cluster.check(tuple(chosen["change"]["nodes"]))
+                yield cluster, lease, Journal.reopened(self._environment.label, chosen["id"], cluster.journals)
+
+    def _open_journal(self, cluster: Cluster) -> dict[str, Any]:
+        for item in newest_first(cluster.journals.summaries()):
+            if item["state"] in OPEN_STATES:
+                return item
+        raise InputError(
+            f"{self._environment.name} has no change that was broken off",
+            f"trivet rotation history {self._environment.label}",
+        )
+
+    def _close(self, cluster: Cluster, journal: str, kind: str) -> None:
+        """Write the last line of another journal."""
+        Journal.reopened(self._environment.label, journal, cluster.journals).write(kind, by=self._owner)
+
+    def _way_back(self, progress: Progress, view: View) -> tuple[str, Step] | None:
+        """Where the node in hand begins its way back: it is stopped and resized at once unless it serves again."""
+        if not progress.current_touched or progress.current is None:
+            return None
+        if progress.current not in view.out_of_service:
+            return progress.current, Step.HAND_OVER
+        return progress.current, Step.RESIZE if progress.current in view.unreachable else Step.STOP
+
+    def _bring_back(self, cluster: Cluster, engine: Engine, progress: Progress, view: View) -> None:
+        name = progress.current
+        assert name is not None
+        steps = cluster.steps(name, progress.change, self._owner, self._teller(name))
+        if not progress.current_touched:
+            steps.undo_drain()
+            return
+        if progress.change.kind is Kind.REPLACE and progress.step is Step.REPLACE:
+            raise RotationHalted(
+                f"{name} has no machine of its own yet, so it cannot be brought back as it is",
+                f"trivet rotation resume {self._environment.label}",
+            )
+        if name in view.unreachable:
+            steps.power_on()
+        try:
+            engine.rotate(name, progress.abort_at(serves=name not in view.out_of_service))
+        except TrivetError as error:
+            engine.halted(error)
+            raise
+
+    def _lease(self, cluster: Cluster, purpose: str, patience: bool = False) -> AbstractContextManager[HeldLease]:
+        return cluster.lease(
+            self._owner, purpose, patience, lambda text: self._listener({"event": "lease", "text": text})
+        )
+
+    def _teller(self, name: str) -> Callable[[str], None]:
+        return lambda text: self._listener({"event": "progress", "node": name, "text": text})

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine needs to know of an environment at one moment, drawn from its facts and its verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trivet.health.facts import NodeFacts, Unreachable
+from trivet.health.findings import Finding, State
+from trivet.health.holders import gateway_holders, redis_primary, writer
+from trivet.health.verdict import Verdict
+from trivet.model import Environment
+from trivet.remote import Observation
+from trivet.rotation.plan import Roles
+
+REDIS_INSTANCES = ("session", "cache")
+DATABASE_IN_SERVICE = ("Synced", "Donor/Desynced")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An environment at one moment.
+
+    :param roles: what each node holds, in the order of the inventory.
+    :param out_of_service: by node, why it does not serve customers; a node that serves is not there.
+    :param unreachable: nodes that do not answer.
+    :param session_mib: memory that the sessions take, by node, in MiB.
+    :param pending: services that wait for a restart, by node.
+    :param strangers: why the nodes are not those of the inventory, in words.
+    :param machines: what each machine is and has, as JSON data for the report.
+    """
+
+    verdict: Verdict
+    roles: Mapping[str, Roles]
+    out_of_service: Mapping[str, str] = field(default_factory=dict)
+    unreachable: frozenset[str] = frozenset()
+    session_mib: Mapping[str, int] = field(default_factory=dict)
+    pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    strangers: tuple[str, ...] = ()
+    machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def state(self) -> State:
+        """The verdict's."""
+        return self.verdict.state
+
+    def blocking(self, drained: str | None = None) -> list[str]:
+        """Why a rotation may not go on; what is only the drain of ``drained`` does not block."""
+        return blocking(self.verdict, drained)
+
+    def not_serving(self, but: str) -> list[str]:
+        """Why the nodes other than ``but`` could not carry the shop, in words; empty when all of them can."""
+        return [f"{name}: {why}" for name, why in self.out_of_service.items() if name != but]
+
+    def to_line(self, when: str) -> dict[str, Any]:
+        """The journal's ``snapshot`` line."""
+        findings = [
+            {"service": item.service, "node": item.node, "state": item.state.value, "reason": item.reason}
+            for item in self.verdict.findings
+            if item.state is not State.HEALTHY or "as it should be" not in item.reason
+        ]
+        return {"when": when, "state": self.state.value, "findings": findings, "nodes": dict(self.machines)}
+
+
+def blocking(verdict: Verdict, drained: str | None) -> list[str]:
+    """Reasons why a rotation may not go on, in words; what is only the drain of ``drained`` does not block."""
+    return [
+        f"{finding.node or 'cluster'}: {finding.service}: {finding.reason}"
+        for finding in verdict.findings
+        if finding.state is not State.HEALTHY and not (finding.by_drain and finding.node == drained)
+    ]
+
+
+def own_blocking(verdict: Verdict, node: str) -> list[str]:
+    """Reasons on one node alone why it may not serve; neither its drain nor other nodes nor the whole cluster count."""
+    return [
+        f"{finding.node}: {finding.service}: {finding.reason}"
+        for finding in verdict.findings
+        if finding.node == node and finding.state is not State.HEALTHY and not finding.by_drain
+    ]
+
+
+def others_broken(verdict: Verdict, node: str) -> list[Finding]:
+    """What is broken on other nodes."""
+    return [item for item in verdict.findings if item.node not in (None, node) and item.state is State.BROKEN]
+
+
+def view_of(environment: Environment, observation: Observation) -> View:
+    """Draw the view from what was observed."""
+    known = {name: facts for name, facts in observation.facts.items() if not isinstance(facts, Unreachable)}
+    silent = {name: facts.reason for name, facts in observation.facts.items() if isinstance(facts, Unreachable)}
+    out = {name: f"is not reached ({reason})" for name, reason in silent.items()}
+    for name, facts in known.items():
+        if why := _why_out_of_service(facts):
+            out[name] = why
+    order = [node.name for node in environment.nodes]
+    return View(
+        verdict=observation.verdict,
+        roles=_roles(environment, observation),
+        out_of_service={name: out[name] for name in order if name in out},
+        unreachable=frozenset(silent),
+        session_mib={
+            name: session.used_memory // 2**20
+            for name, facts in known.items()
+            if (session := facts.redis.instances.get("session")) is not None
+        },
+        pending={name: tuple(facts.host.pending_restarts) for name, facts in known.items()},
+        strangers=tuple(word for name, facts in known.items() for word in _strange(environment, name, facts)),
+        machines={name: _machine(facts) for name, facts in known.items()},
+    )
+
+
+def _why_out_of_service(facts: NodeFacts) -> str:
+    """Why a node does not serve customers: what they meet there, and not every wish that the verdict has."""
+    if facts.drained("web") is not None:
+        return "is drained"
+    if facts.web.direct.status != 200:
+        return f"its own page answers {facts.web.direct.status or facts.web.direct.error or 'nothing'}"
+    if facts.gateway.haproxy not in ("active", "reloading"):
+        return f"its HAProxy is {facts.gateway.haproxy}"
+    database = facts.database
+    if database.cluster_status != "Primary" or not database.ready or database.state not in DATABASE_IN_SERVICE:
+        return (
+            f"its database is {database.state or 'down'} in a component that is {database.cluster_status or 'unknown'}"
+        )
+    return ""
+
+
+def _roles(environment: Environment, observation: Observation) -> dict[str, Roles]:
+    holders = gateway_holders(observation.facts)
+    present_writer = writer(observation.facts)
+    primaries = {instance: redis_primary(observation.facts, instance) for instance in REDIS_INSTANCES}
+    return {
+        node.name: Roles(
+            writer=present_writer == node.name,
+            redis_primaries=tuple(instance for instance, name in primaries.items() if name == node.name),
+            gateways=tuple(address for address, names in holders.items() if node.name in names),
+            home=environment.gateways[node.node_id - 1],
+        )
+        for node in environment.nodes
+    }
+
+
+def _strange(environment: Environment, name: str, facts: NodeFacts) -> list[str]:
+    """What the inventory says of the whole cluster that the node was not set up with.
+
+    Such a change strands the first node of a rolling run: it would come back under a name that its peers refuse.
+    """
+    have, node = facts.identity, environment.node(name)
+    if have.error is not None:
+        return []
+    wanted = {
+        "trivet_environment": (environment.name, have.environment),
+        "trivet_address": (node.address, have.address),
+        "trivet_node_id": (str(node.node_id), str(have.node_id)),
+        "elasticsearch_engine": (
+            str(environment.variables.get("elasticsearch_engine", "opensearch")),
+            have.search_engine,
+        ),
+        "trivet_gateway_addresses": (", ".join(environment.gateways), ", ".join(have.gateways)),
+    }
+    return [
+        f"{key} is {new!r} in the inventory and {old!r} on {name}" for key, (new, old) in wanted.items() if new != old
+    ]
+
+
+def _machine(facts: NodeFacts) -> dict[str, Any]:
+    return {
+        "address": facts.address,
+        "vcpus": facts.host.vcpus,
+        "memory_mib": facts.host.memory_mib,
+        "versions": {
+            name: version
+            for name, version in {
+                "MariaDB": facts.database.version,
+                "HAProxy": facts.proxies.version,
+                "search": facts.search.version,
+                "kernel": facts.host.kernel,
+            }.items()
+            if version
+        },
+    }
