@@ -20,6 +20,8 @@ options:
     description:
       - C(cpus) (number of virtual CPUs) and C(memory_mib) (MiB of RAM) of the node, and C(nodes), how many nodes the
         environment has (3).
+      - C(web_nodes), how many nodes with nginx and PHP-FPM only it has beside them (0), and C(web_only), whether this
+        is one.
     type: dict
     required: true
 """
@@ -39,6 +41,8 @@ PHP_RESERVED_MIB = 70
 PHP_REQUEST_MIB = 45
 PHP_CAP_FROM = 25
 PHP_CAP_PER_CPU = 5
+# What a web node keeps for the system, nginx, HAProxy, the agent and the client of GlusterFS.
+WEB_RESERVED_MIB = 384
 
 
 def php_children(memory_for_php_mib: float, cpus: int) -> int:
@@ -50,29 +54,33 @@ def php_children(memory_for_php_mib: float, cpus: int) -> int:
 
 
 def sizing(node: dict[str, Any]) -> dict[str, int]:
-    """Settings for a node that runs every service (MiB, counts).
+    """Settings for a node that runs every service, or the web tier only (MiB, counts).
 
-    :param node: ``cpus`` (int), ``memory_mib`` (int), ``nodes`` (int, default 3).
+    :param node: ``cpus`` (int), ``memory_mib`` (int), ``nodes`` (int, default 3), ``web_nodes`` (int, default 0),
+        ``web_only`` (bool, default false).
     :raises AnsibleFilterError: when a figure is missing or not positive.
     """
     try:
         cpus, memory, nodes = int(node["cpus"]), int(node["memory_mib"]), int(node.get("nodes", 3))
+        web_nodes = int(node.get("web_nodes", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise AnsibleFilterError(f"sizing needs the numbers cpus and memory_mib: {error}") from error
-    if min(cpus, memory, nodes) < 1:
+    if min(cpus, memory, nodes) < 1 or web_nodes < 0:
         raise AnsibleFilterError("sizing needs cpus, memory_mib and nodes of at least 1")
-    children = php_children(memory * 0.25, cpus)
+    unified_children = php_children(memory * 0.25, cpus)
+    opcache = min(512, max(64, memory // 24))
+    web_children = php_children(memory - WEB_RESERVED_MIB - opcache, cpus)
     return {
         "cpus": cpus,
         "memory_mib": memory,
         "nodes": nodes,
-        "php_fpm_max_children": children,
-        "opcache_mib": min(512, max(64, memory // 24)),
+        "php_fpm_max_children": web_children if node.get("web_only") else unified_children,
+        "opcache_mib": opcache,
         # A unified node leaves 25 % of RAM to InnoDB; half would starve the other services.
         "mariadb_buffer_pool_mib": max(128, memory // 4),
         # Every child of every node may talk to the one writer, and a neighbour may be one size ahead (twice the
-        # children).
-        "mariadb_max_connections": max(300, 2 * children * nodes + 50),
+        # children), as may a web node.
+        "mariadb_max_connections": max(300, 2 * (unified_children * nodes + web_children * web_nodes) + 50),
         # A node must find its absence in the cache (IST); a rotation keeps it away for minutes.
         "mariadb_gcache_mib": min(4096, max(128, memory // 8)),
         "redis_cache_maxmemory_mib": max(64, memory // 16),

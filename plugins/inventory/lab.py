@@ -75,21 +75,34 @@ class InventoryModule(BaseInventoryPlugin):
         for group in ("trivet_nodes", "trivet_web"):
             self.inventory.add_group(group)
         for node in state["nodes"]:
-            self._add_node(node, state, directory)
+            self.inventory.add_host(node["name"], group="trivet_nodes")
+            self._set_variables(node["name"], {"ansible_host": node["address"], "trivet_node_id": node["node_id"]})
+            self._set_variables(node["name"], self._shared(state, directory))
+        self._add_web_nodes(state, directory)
         self._add_secrets(directory)
 
-    def _add_node(self, node: dict[str, Any], state: dict[str, Any], directory: str) -> None:
-        name = node["name"]
-        self.inventory.add_host(name, group="trivet_nodes")
+    def _add_web_nodes(self, state: dict[str, Any], directory: str) -> None:
+        """The hosts of web-nodes.yml, which Trivet writes for every environment, with what the lab's nodes share."""
+        path = os.path.join(directory, "inventory", "web-nodes.yml")
+        if not os.path.exists(path):
+            return
+        groups = self.loader.load_from_file(path)["all"]["children"]["trivet_web"]["children"]
+        for group, section in groups.items():
+            self.inventory.add_group(group)
+            self.inventory.add_child("trivet_web", group)
+            for name, variables in section["hosts"].items():
+                self.inventory.add_host(name, group=group)
+                self._set_variables(name, self._shared(state, directory) | variables)
+
+    @staticmethod
+    def _shared(state: dict[str, Any], directory: str) -> dict[str, Any]:
         key = os.path.join(directory, "ssh", "id_ed25519")
         known = os.path.join(directory, "ssh", "known_hosts")
-        variables = {
+        return {
             **state["variables"],
-            "ansible_host": node["address"],
             "ansible_user": "root",
             "ansible_ssh_private_key_file": key,
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes",
-            "trivet_node_id": node["node_id"],
             "trivet_interface": "eth0",
             "trivet_size": state["size"],
             "trivet_gateway_addresses": state["gateways"],
@@ -99,6 +112,8 @@ class InventoryModule(BaseInventoryPlugin):
             # The lab cannot reach the vendor's repository: the role takes the package that `lab up` built.
             "elasticsearch_repository_local_directory": "/var/cache/trivet/search",
         }
+
+    def _set_variables(self, name: str, variables: dict[str, Any]) -> None:
         for variable, value in variables.items():
             self.inventory.set_variable(name, variable, trusted(value))
 

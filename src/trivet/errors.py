@@ -45,5 +45,9 @@ class RotationStopped(TrivetError):
     exit_code = 130
 
 
+class ScalingHalted(TrivetError):
+    """A scale-out or scale-in stopped; the same command goes on with it."""
+
+
 class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""

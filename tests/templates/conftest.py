@@ -21,8 +21,10 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from daemons import Daemons
 
+from trivet.ansible import load_environment
 from trivet.ansible.secrets import SECRET_NAMES
 from trivet.paths import collections_path
+from trivet.scaling.record import Progress, Record, WebHost
 
 init_plugin_loader(collections_path().split(":"))
 
@@ -82,6 +84,7 @@ class Environment:
     name: str
     folder: Path
     facts: Mapping[str, Any] = field(default_factory=lambda: FACTS)
+    web_hosts: tuple[WebHost, ...] = ()
 
     def __post_init__(self) -> None:
         (self.folder / "group_vars").mkdir(parents=True, exist_ok=True)
@@ -89,19 +92,20 @@ class Environment:
         shutil.copytree(INVENTORIES / "common" / "group_vars" / "all", self.folder / "group_vars" / "all")
         self._known: dict[tuple[str, str], dict[str, Written]] = {}
         self.loader = DataLoader()
-        inventory = InventoryManager(self.loader, sources=[str(self.folder / "hosts.yml")])
+        sources = [str(self.folder / "hosts.yml")]
+        if self.web_hosts:
+            record = Record(load_environment(str(self.folder)))
+            record.add(self.web_hosts)
+            sources.append(str(record.path))
+        inventory = InventoryManager(self.loader, sources=sources)
         self.variables = VariableManager(self.loader, inventory)
         self.variables._extra_vars = {"trivet_secrets": SECRETS, **REGISTERED}
-        self.hosts = {host.name: host for host in inventory.get_hosts("trivet_nodes")}
+        self.nodes = [host.name for host in inventory.get_hosts("trivet_nodes")]
+        self.hosts = {host.name: host for host in inventory.get_hosts("trivet_nodes:trivet_web")}
         for name in self.hosts:
             self.variables.set_host_facts(name, dict(self.facts))
         self.host_variables = HostVars(inventory, self.variables, self.loader)
         self.loader.set_basedir(str(ROOT))
-
-    @property
-    def nodes(self) -> list[str]:
-        """Names of the nodes."""
-        return list(self.hosts)
 
     def address(self, node: str) -> str:
         """The node's own address."""
@@ -181,6 +185,16 @@ class Environment:
 def production(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """Three nodes."""
     return Environment("production", tmp_path_factory.mktemp("production"))
+
+
+@pytest.fixture(scope="session")
+def scaled_out(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """Three nodes, and a web node in each state."""
+    hosts = tuple(
+        WebHost(f"production-{progress}", f"192.0.2.{30 + number}", 10 + number, progress)
+        for number, progress in enumerate(Progress, 1)
+    )
+    return Environment("production", tmp_path_factory.mktemp("scaled-out"), web_hosts=hosts)
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,12 @@ def test_the_daemon_accepts_the_configuration(
         assert refusals(root, files, environment.address(node)) == {}
 
 
+@pytest.mark.parametrize("node", ["production-1", "production-serving", "production-joining"])
+@pytest.mark.parametrize("role", ["base", "haproxy", "nginx", "php_fpm"])
+def test_the_daemon_accepts_web_nodes(role: str, node: str, root: Daemons, scaled_out: Environment) -> None:
+    assert refusals(root, scaled_out.written(role, node), scaled_out.address(node)) == {}
+
+
 @pytest.mark.parametrize(
     ("role", "name", "good", "bad"),
     [

@@ -487,3 +487,123 @@ def test_the_agent_knows_the_whole_environment(node: str, production: Environmen
     assert [(peer["name"], peer["address"]) for peer in known["nodes"]] == list(ADDRESSES.items())
     assert known["gateways"] == ["192.0.2.21", "192.0.2.22", "192.0.2.23"]
     assert known["redis_password"] == SECRETS["redis_password"]
+
+
+# Web nodes
+
+WEB_ADDRESSES = {
+    f"production-{progress}": f"192.0.2.{30 + n}"
+    for n, progress in enumerate(["joining", "entering", "serving", "draining", "leaving"], 1)
+}
+IN_SERVICE = ["production-draining", "production-entering", "production-serving"]
+WEB_ROLES = ["base", "agent", "haproxy", "glusterfs", "store", "php_fpm", "nginx"]
+
+
+def test_the_proxies_use_web_nodes_that_are_in_service_only(scaled_out: Environment) -> None:
+    for node in NODES:
+        sections = haproxy(scaled_out, node)
+        assert [words[1] for words in servers(sections["backend web"])] == NODES + IN_SERVICE
+        assert {line.split()[1] for line in sections["peers trivet"]} == {*NODES, *IN_SERVICE}
+        for backend in BACKENDS.keys() - {"web"}:
+            assert {words[1] for words in servers(sections[f"backend {backend}"])} <= {*NODES, "hold"}
+
+
+@pytest.mark.parametrize("node", ["production-serving", "production-joining"])
+def test_the_proxy_of_a_web_node_has_the_local_frontends_and_no_other(node: str, scaled_out: Environment) -> None:
+    sections, member = haproxy(scaled_out, node), haproxy(scaled_out)
+    listeners = {
+        name.split()[1]: [line.split()[1] for line in lines if line.startswith("bind ")]
+        for name, lines in sections.items()
+        if name.startswith("frontend ")
+    }
+    assert listeners == {name: binds for name, binds in LISTENERS.items() if name != "public"}
+    assert "backend web" not in sections
+    for backend in (*(BACKENDS.keys() - {"web"}), "handover"):
+        assert sections[f"backend {backend}"] == member[f"backend {backend}"]
+    # HAProxy turns a peers section off that does not name itself.
+    assert f"peer {node} {WEB_ADDRESSES[node]}:10000" in sections["peers trivet"]
+    assert f"localpeer {node}" in sections["global"]
+
+
+def firewall(environment: Environment, node: str) -> list[tuple[str, str, set[int]]]:
+    lines = environment.written("base", node)["/etc/nftables.conf"].lines
+    opened = [re.search(r"(.*?)\b(tcp|udp) dport (\{[^}]*\}|\d+) accept$", line) for line in lines]
+    return [(match[1].strip(), match[2], ports(match[3])) for match in opened if match]
+
+
+def test_web_nodes_reach_the_services_and_no_port_of_a_cluster(scaled_out: Environment) -> None:
+    lines = scaled_out.written("base")["/etc/nftables.conf"].lines
+    assert "elements = { 192.0.2.11, 192.0.2.12, 192.0.2.13 }" in lines
+    allowed = [WEB_ADDRESSES[f"production-{state}"] for state in ("draining", "entering", "joining", "serving")]
+    assert f"elements = {{ {', '.join(allowed)} }}" in lines
+    opened = {source: found for source, _protocol, found in firewall(scaled_out, NODES[0])}
+    clients = {3307, 6380, 6390, 9200, 9700, 10000, 24007, *range(49152, 49252)}
+    assert opened["ip saddr @web"] == clients
+    assert not clients & {4444, 4567, 4568, 9300, 26379, 8080}
+
+
+def test_a_web_node_is_open_to_the_nodes_only(scaled_out: Environment) -> None:
+    assert firewall(scaled_out, "production-serving") == [
+        ("ip saddr @nodes", "tcp", {8080, 9700, 10000}),
+        ("ip saddr @web", "tcp", {8080, 9700, 10000}),
+        ("ip saddr 0.0.0.0/0", "tcp", {22}),
+    ]
+    lines = scaled_out.written("base", "production-serving")["/etc/nftables.conf"].lines
+    assert not any("112" in line for line in lines), "no VRRP"
+
+
+def test_an_environment_without_web_nodes_names_none(production: Environment) -> None:
+    assert "@web" not in production.written("base")["/etc/nftables.conf"].content
+    assert "web" not in production.value("glusterfs", NODES[0], "__glusterfs_options['auth.allow']")
+
+
+def test_one_that_leaves_is_let_in_no_more(scaled_out: Environment) -> None:
+    gone, others = (
+        WEB_ADDRESSES["production-leaving"],
+        set(WEB_ADDRESSES.values()) - {WEB_ADDRESSES["production-leaving"]},
+    )
+    names = scaled_out.written("base")["/etc/hosts"].lines
+    assert not any(line.startswith(gone) for line in names)
+    assert {line.split()[0] for line in names} >= others | set(ADDRESSES.values())
+    allowed = set(scaled_out.value("glusterfs", NODES[0], "__glusterfs_options['auth.allow']").split(","))
+    assert allowed == others | set(ADDRESSES.values())
+    accounts = set(scaled_out.value("mariadb_galera", NODES[0], "__mariadb_galera_client_hosts"))
+    assert accounts == others | set(ADDRESSES.values()) | {"localhost", "127.0.0.1"}
+
+
+def test_a_web_node_mounts_the_volume_and_has_no_brick(scaled_out: Environment) -> None:
+    files = scaled_out.written("glusterfs", "production-serving")
+    assert set(files) == {
+        "/etc/systemd/system/trivet-shared.service",
+        "/usr/local/lib/trivet/glusterfs-wait-for-mount",
+    }
+    unit = files["/etc/systemd/system/trivet-shared.service"].content
+    assert "glusterd.service" not in unit
+    assert re.findall(r"--volfile-server=(\S+)", unit) == list(ADDRESSES.values())
+    wait = files["/usr/local/lib/trivet/glusterfs-wait-for-mount"].content
+    assert "$own" not in wait
+    assert "-ge 2 ]" in wait
+    assert scaled_out.value("glusterfs", "production-serving", "glusterfs_packages") == ["glusterfs-client"]
+    assert "glusterfs-server" in scaled_out.value("glusterfs", NODES[0], "glusterfs_packages")
+
+
+def test_the_agent_of_a_web_node_knows_the_members(scaled_out: Environment) -> None:
+    config = json.loads(scaled_out.written("agent", "production-serving")["/etc/trivet/node.json"].content)
+    assert (config["name"], config["id"], config["address"]) == ("production-serving", 13, "192.0.2.33")
+    assert [node["name"] for node in config["nodes"]] == NODES
+    # Web nodes come and go without a restart of the members' agents.
+    member = json.loads(scaled_out.written("agent", NODES[0])["/etc/trivet/node.json"].content)
+    assert [node["name"] for node in member["nodes"]] == NODES
+
+
+def test_php_has_the_memory_of_a_web_node_to_itself(scaled_out: Environment) -> None:
+    web = int(scaled_out.value("php_fpm", "production-serving", "php_fpm_max_children"))
+    assert web > int(scaled_out.value("php_fpm", NODES[0], "php_fpm_max_children"))
+
+
+@pytest.mark.parametrize("role", WEB_ROLES)
+def test_a_web_node_gets_whole_files_without_secrets_for_everybody(role: str, scaled_out: Environment) -> None:
+    files = scaled_out.written(role, "production-serving").values()
+    assert [file.dest for file in files if "{{" in file.content or "{%" in file.content] == []
+    readable = [file for file in files if int(file.mode, 8) & 0o007]
+    assert [file.dest for file in readable for value in SECRETS.values() if value in file.content] == []

@@ -34,7 +34,7 @@ def converge(
 
 
 def _check_reachable(nodes: Nodes) -> None:
-    results = nodes.run_on(nodes.environment.nodes, ["true"], timeout=15)
+    results = nodes.run_on(nodes.environment.machines, ["true"], timeout=15)
     silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
     if silent:
         raise InputError(f"{nodes.environment.name}: not reachable over SSH: {', '.join(silent)}; nothing was touched")

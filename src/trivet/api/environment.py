@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trivet import model
@@ -17,6 +18,7 @@ from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import Listener, RotationReport, StopRequest
 from trivet.rotation.plan import Plan
 from trivet.rotation.rotations import Rotations
+from trivet.scaling import ScaleIn, ScaleOut, ScaleReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,21 @@ class Environment:
     def replace(self, node: str, *, listener: Listener = lambda event: None) -> RotationReport:
         """Have the provider make a new machine in the place of a node."""
         return self.rotations(listener=listener).apply(Change(Kind.REPLACE, (node,)))
+
+    def scale_out(
+        self,
+        web: int,
+        *,
+        size: str | None = None,
+        hosts: Mapping[str, str] | None = None,
+        listener: Listener = lambda event: None,
+    ) -> ScaleReport:
+        """Add web nodes, which the provider makes, or the hosts that are given (addresses by name).
+
+        The environment has to be loaded anew to know them.
+        """
+        return ScaleOut(self.description, web, size=size, given=hosts, listener=listener).apply()
+
+    def scale_in(self, web: int, *, listener: Listener = lambda event: None) -> ScaleReport:
+        """Take web nodes away, the youngest first."""
+        return ScaleIn(self.description, web, listener=listener).apply()

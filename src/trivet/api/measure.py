@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A rotation with the probe beside it: what customers would have seen."""
+"""A change with the probe beside it: what customers would have seen."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from trivet.errors import TrivetError
 from trivet.model import Environment
@@ -17,22 +18,24 @@ BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
 LONGEST_ROTATION_SECONDS = 3600
 
+Result = TypeVar("Result")
+
 
 def measured(
     environment: Environment,
     rate: float,
-    work: Callable[[Listener], RotationReport],
+    work: Callable[[Listener], Result],
     *,
     listener: Listener = lambda event: None,
     partial: Callable[[ProbeReport], None] = lambda report: None,
-) -> tuple[ProbeReport, RotationReport]:
-    """Make a change while the probe asks all gateway addresses; its events are kept beside the journals.
+) -> tuple[ProbeReport, Result]:
+    """Do some work while the probe asks all gateway addresses; its events are kept beside the journals.
 
     :param rate: requests per second.
-    :param work: makes the change and tells a listener its events.
-    :param listener: takes the change's events, and after each step one called ``live`` with the probe's figures.
-    :param partial: takes the probe's report when the change fails, before its error goes on.
-    :raises TrivetError: when the rotation is refused or halted, or there is no shop to probe.
+    :param work: takes the listener that its events must go to.
+    :param listener: takes the work's events, and after each step one called ``live`` with the probe's figures.
+    :param partial: takes the probe's report when the work fails, before its error goes on.
+    :raises TrivetError: when the work fails, or there is no shop to probe.
     """
     tunnels = WebTunnels(environment)
     settings = ProbeSettings(
@@ -49,14 +52,14 @@ def measured(
     try:
         time.sleep(BEFORE_SECONDS)
         probe.mark("during")
-        rotation = work(_with_figures(listener, probe))
+        result = work(_with_figures(listener, probe))
         probe.mark("after")
         time.sleep(AFTER_SECONDS)
     except BaseException:
         _tell_partial(tunnels, probe, listener, partial)
         raise
     with tunnels:
-        return probe.stop(), rotation
+        return probe.stop(), result
 
 
 def _tell_partial(

@@ -64,13 +64,13 @@ def shown(environment: Environment, verdict: Verdict) -> Group:
     """A table of services by nodes, then every finding that is not healthy with its next command."""
     table = Table(
         "service",
-        *(node.name for node in environment.nodes),
+        *(node.name for node in environment.machines),
         "overall",
         title=f"{environment.name}: {verdict.state.value}",
     )
     for service in SERVICES:
         cells = []
-        for name in (*(node.name for node in environment.nodes), None):
+        for name in (*(node.name for node in environment.machines), None):
             state = verdict.of(service, name)
             cells.append(Text(state.value, style=COLOURS[state]))
         table.add_row(service, *cells)

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from trivet.health.expectation import Expectation
+from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.facts import ClusterFacts, Drain, Flag, NodeFacts, ServiceFacts, Unreachable, Vote
 from trivet.health.findings import Finding, State
 
@@ -23,8 +23,15 @@ class Cluster:
     facts: ClusterFacts
 
     def members(self) -> Iterator[tuple[str, NodeFacts]]:
-        """The expected nodes that answered, in order."""
-        for node in self.expectation.nodes:
+        """The expected members of the clusters that answered, in order."""
+        yield from self._answering(self.expectation.nodes)
+
+    def machines(self) -> Iterator[tuple[str, NodeFacts]]:
+        """All expected nodes that answered, members first: web servers, hosts and local proxies are everywhere."""
+        yield from self._answering(self.expectation.machines)
+
+    def _answering(self, nodes: Iterable[NodeExpectation]) -> Iterator[tuple[str, NodeFacts]]:
+        for node in nodes:
             facts = self.facts.get(node.name)
             if isinstance(facts, NodeFacts):
                 yield node.name, facts
@@ -32,7 +39,7 @@ class Cluster:
     def unreachable(self) -> dict[str, Unreachable]:
         """The expected nodes that did not answer."""
         silent = {
-            node.name: self.facts.get(node.name, Unreachable("nobody asked it")) for node in self.expectation.nodes
+            node.name: self.facts.get(node.name, Unreachable("nobody asked it")) for node in self.expectation.machines
         }
         return {name: facts for name, facts in silent.items() if isinstance(facts, Unreachable)}
 
@@ -42,7 +49,7 @@ class Cluster:
         return facts.drained(service) if isinstance(facts, NodeFacts) else None
 
     def drained(self, service: str) -> frozenset[str]:
-        """The nodes where the service is drained."""
+        """The members where the service is drained."""
         return frozenset(name for name, _ in self.members() if self.drain(service, name))
 
     def lease_of(self, owner: str) -> Vote | None:

@@ -42,6 +42,9 @@ COLLECTORS: dict[str, tuple[Collector, type[ServiceFacts]]] = {
     "host": (host.collect, HostFacts),
 }
 
+MEMBERS_ONLY = ("database", "redis", "search")
+"""What a web node does not run."""
+
 
 def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     """The facts of this node as plain data, ready for JSON; read them with ``facts_from_dict``.
@@ -55,9 +58,10 @@ def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     node = config if isinstance(config, NodeConfig) else NodeConfig.from_mapping(config)
     started = time.monotonic()
     deadline = Deadline(TOTAL_SECONDS)
-    questions = {name: partial(collector, node, deadline) for name, (collector, _) in COLLECTORS.items()}
+    wanted = {name: COLLECTORS[name] for name in COLLECTORS if not (node.web_only and name in MEMBERS_ONLY)}
+    questions = {name: partial(collector, node, deadline) for name, (collector, _) in wanted.items()}
     answers = together(questions, deadline.left())
-    gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in COLLECTORS.items()}
+    gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in wanted.items()}
     seconds = round(time.monotonic() - started, 3)
     identity = asdict(_identity(node))
     return {"node": node.name, "address": node.address, "seconds": seconds, "identity": identity, **gathered}

@@ -35,7 +35,7 @@ limit itself is, so that it is known whichever node is lost."""
 
 @dataclass(frozen=True)
 class Member:
-    """A node of the environment."""
+    """A service node of the environment."""
 
     name: str
     node_id: int
@@ -56,6 +56,11 @@ class NodeConfig:
     search_engine: str = "opensearch"
     redis_password: str = ""
     domain: str = "localhost"
+
+    @property
+    def web_only(self) -> bool:
+        """Whether this is a web node: no member of any cluster, with nginx, PHP-FPM and what the application asks."""
+        return self.name not in {member.name for member in self.members}
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:

@@ -10,12 +10,16 @@ from trivet.health.config import NodeConfig
 
 @dataclass(frozen=True)
 class NodeExpectation:
-    """A node that should be there; a size of None is not judged."""
+    """A node that should be there; a size of None is not judged.
+
+    A web node that is not ``in_service`` is being made or taken away: no HAProxy should have it.
+    """
 
     name: str
     address: str
     vcpus: int | None = None
     memory_mib: int | None = None
+    in_service: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,10 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Expectation:
-    """An environment as it should be: three nodes, or one that has neither partners nor a Sentinel quorum."""
+    """An environment as it should be: three nodes, or one that has neither partners nor a Sentinel quorum.
+
+    ``nodes`` are the members of the clusters; ``web_nodes`` run the web tier only and use what the others serve.
+    """
 
     environment: str
     nodes: tuple[NodeExpectation, ...]
@@ -46,6 +53,7 @@ class Expectation:
     thresholds: Thresholds = field(default_factory=Thresholds)
     label: str = ""
     """What an operator types for ENV, where that is not the environment's name."""
+    web_nodes: tuple[NodeExpectation, ...] = ()
 
     @property
     def argument(self) -> str:
@@ -64,8 +72,13 @@ class Expectation:
 
     @property
     def count(self) -> int:
-        """How many nodes there should be."""
+        """How many members the clusters should have."""
         return len(self.nodes)
+
+    @property
+    def machines(self) -> tuple[NodeExpectation, ...]:
+        """Every node that should be there, members first."""
+        return self.nodes + self.web_nodes
 
     def address_of(self, node: str) -> str:
         """The address of a node.
@@ -73,7 +86,7 @@ class Expectation:
         Raises:
             KeyError: there is no such node.
         """
-        return {item.name: item.address for item in self.nodes}[node]
+        return {item.name: item.address for item in self.machines}[node]
 
     def node_at(self, name_or_address: str) -> str | None:
         """The node of that name or address; None for a stranger."""

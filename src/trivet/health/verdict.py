@@ -123,7 +123,7 @@ def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
     findings = tuple(finding for service in SERVICES for finding in _of_service(cluster, service))
     return Verdict(
         environment=expectation.environment,
-        nodes=tuple(node.name for node in expectation.nodes),
+        nodes=tuple(node.name for node in expectation.machines),
         unreachable=tuple(cluster.unreachable()),
         findings=findings,
     )
@@ -133,13 +133,13 @@ def _of_service(cluster: Cluster, service: str) -> list[Finding]:
     """The findings of one service: at least one for every node that answered."""
     found = [*_drains(cluster, service), *(_softened(cluster, item) for item in _RULES[service](cluster))]
     named = {finding.node for finding in found}
-    well = (name for name, _ in cluster.members() if name not in named)
+    well = (name for name, _ in cluster.machines() if name not in named)
     return [*found, *(Finding(service, name, State.HEALTHY, "everything as it should be") for name in well)]
 
 
 def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
     """Say who took the service out where."""
-    for node, _ in cluster.members():
+    for node, _ in cluster.machines():
         drain = cluster.drain(service, node)
         if drain is not None:
             reason, command = cluster.told(drain, "drained")

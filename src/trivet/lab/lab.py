@@ -120,6 +120,35 @@ class Lab:
         network.remove_network(state.bridge, state.subnet)
         shutil.rmtree(directory)
 
+    def add_web_node(self, name: str, size: str) -> str:
+        """Make a machine for a web node and start it; harmless when it is there. Its address.
+
+        :raises LabError: when there is no such lab, or another lab has an instance of that name.
+        """
+        check_name(name)
+        state = LabState.load(self.name)
+        node = state.web_node(name)
+        present = instances.listed().get(name)
+        if present is not None and present.lab != state.name:
+            raise LabError(f"an instance {name} exists that belongs to lab {present.lab}")
+        state.save()
+        if present is None or not present.made:
+            instances.delete(name)
+            instances.create(state, node, image.ensure_image(lambda text: None), self.node_size(state, size))
+        instances.start(name)
+        self._write_known_hosts(state)
+        return node.address
+
+    def remove_web_node(self, name: str) -> None:
+        """Remove the machine of a web node. Harmless when there is none, or when the instance is not of this lab."""
+        state = LabState.load(self.name)
+        present = instances.listed().get(name)
+        if present is not None and present.lab == state.name:
+            instances.delete(name)
+        state.web = [node for node in state.web if node.name != name]
+        state.save()
+        self._write_known_hosts(state)
+
     def status(self) -> LabStatus:
         """The lab as it is now.
 
@@ -130,7 +159,7 @@ class Lab:
             raise LabError("the Incus daemon does not answer", f"trivet lab up {self.name}")
         known = instances.listed()
         nodes = []
-        for node in state.nodes:
+        for node in state.machines:
             instance = known.get(node.name)
             if instance is None:
                 nodes.append(NodeStatus(node.name, node.address, 0, 0, "missing"))
@@ -207,9 +236,16 @@ class Lab:
 
         with ThreadPoolExecutor(max_workers=3) as pool:
             list(pool.map(ensure, state.nodes))
+            # A half-made web node is for `scale-out` to finish, which knows its size.
+            list(pool.map(lambda node: instances.start(node.name), [n for n in state.web if _whole(known, n)]))
 
     def _write_known_hosts(self, state: LabState) -> None:
-        lines = [f"{node.address} {instances.host_key(node.name)}\n" for node in state.nodes]
+        # A machine that is down cannot be asked: what is known of it stays.
+        known = state.known_hosts.read_text(encoding="utf-8").splitlines() if state.known_hosts.exists() else []
+        keys = dict(line.split(" ", 1) for line in known)
+        running = {name for name, instance in instances.listed().items() if instance.state == "Running"}
+        keys |= {node.address: instances.host_key(node.name) for node in state.machines if node.name in running}
+        lines = [f"{node.address} {keys[node.address]}\n" for node in state.machines if node.address in keys]
         state.known_hosts.write_text("".join(lines), encoding="utf-8")
 
     def _write_inventory(self, state: LabState) -> None:
@@ -220,6 +256,10 @@ class Lab:
         )
         common = inventories_directory() / "common" / "group_vars" / "all" / "common.yml"
         (variables / "common.yml").write_text(common.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _whole(known: dict[str, instances.Instance], node: LabNode) -> bool:
+    return node.name in known and known[node.name].made
 
 
 def _shared_variables(like: Environment) -> dict[str, Any]:

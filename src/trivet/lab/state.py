@@ -15,6 +15,8 @@ from trivet.paths import labs_directory
 SUBNET_PREFIX = "10.86"
 FIRST_NODE_HOST = 11
 FIRST_GATEWAY_HOST = 21
+FIRST_WEB_HOST = 31
+LAST_WEB_HOST = 250
 MOST_LABS = 200
 
 
@@ -35,6 +37,7 @@ class LabState:
     :param index: third octet of its subnet.
     :param scale: factor on every size of the table.
     :param variables: the inventory variables of ``like`` that hold for all of its nodes.
+    :param web: machines made for web nodes. Which of them are in service says ``web-nodes.yml`` of the inventory.
     """
 
     name: str
@@ -45,6 +48,7 @@ class LabState:
     nodes: list[LabNode]
     gateways: list[str]
     variables: dict[str, Any] = field(default_factory=dict)
+    web: list[LabNode] = field(default_factory=list)
 
     @property
     def subnet(self) -> str:
@@ -81,6 +85,27 @@ class LabState:
         """Inventory folder that Ansible and ``trivet`` take."""
         return self.directory / "inventory"
 
+    @property
+    def machines(self) -> list[LabNode]:
+        """Every system container of the lab."""
+        return self.nodes + self.web
+
+    def web_node(self, name: str) -> LabNode:
+        """The web node of a name; a new one with the first free address when there is none.
+
+        :raises LabError: when no address is left.
+        """
+        taken = {node.address for node in self.web}
+        for node in self.web:
+            if node.name == name:
+                return node
+        for host in range(FIRST_WEB_HOST, LAST_WEB_HOST):
+            if self.address(host) not in taken:
+                node = LabNode(name, host - FIRST_GATEWAY_HOST + 1, self.address(host))
+                self.web.append(node)
+                return node
+        raise LabError(f"lab {self.name} has no address left for {name}", f"trivet scale-in {self.name} --web 1")
+
     def address(self, host: int) -> str:
         """The address with that last octet."""
         return f"{SUBNET_PREFIX}.{self.index}.{host}"
@@ -105,6 +130,7 @@ class LabState:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             raw["nodes"] = [LabNode(**node) for node in raw["nodes"]]
+            raw["web"] = [LabNode(**node) for node in raw.get("web", [])]
             return cls(**raw)
         except FileNotFoundError as error:
             raise LabError(f"there is no lab {name!r} ({path} does not exist)", f"trivet lab up {name}") from error

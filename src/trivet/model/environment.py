@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,26 @@ from trivet.model.size import size_named
 SERVICE_GROUP = "trivet_nodes"
 WEB_GROUP = "trivet_web"
 ALLOWED_NODE_COUNTS = (1, 3)
+FIRST_WEB_NODE_ID = 11
+# A web node of one of these groups is in no HAProxy: it is being made, or being taken away.
+GROUPS_OUT_OF_SERVICE = ("trivet_web_joining", "trivet_web_leaving")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One machine of an environment.
 
-    :param node_id: 1-based number; the gateway address of the same number is at home on it.
+    :param node_id: 1-based number; the gateway address of the same number is at home on it. Web nodes have 11 and more.
     :param address: its own private IPv4 address.
     :param variables: the host's inventory variables.
+    :param in_service: false for a web node that no HAProxy has: it is being made, or being taken away.
     """
 
     name: str
     node_id: int
     address: str
     variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    in_service: bool = True
 
     @property
     def ssh_host(self) -> str:
@@ -44,9 +49,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A checked environment: one or three service nodes behind as many gateway addresses.
+    """A checked environment: one or three service nodes behind as many gateway addresses, and any number of web nodes.
 
     :param inventory: the inventory folder or file it was read from.
+    :param nodes: the service nodes, which run everything and are members of every cluster.
+    :param web_nodes: nodes with nginx and PHP-FPM only, by their ids.
     """
 
     name: str
@@ -56,6 +63,17 @@ class Environment:
     size: str
     domain: str
     variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    web_nodes: tuple[Node, ...] = ()
+
+    @property
+    def machines(self) -> tuple[Node, ...]:
+        """Every node, service nodes first."""
+        return self.nodes + self.web_nodes
+
+    @property
+    def proxies(self) -> tuple[Node, ...]:
+        """The nodes whose HAProxy an application uses: what is held or released must be so on all of them."""
+        return self.nodes + tuple(node for node in self.web_nodes if node.in_service)
 
     @property
     def label(self) -> str:
@@ -74,10 +92,10 @@ class Environment:
 
         :raises InputError: when there is none.
         """
-        for node in self.nodes:
+        for node in self.machines:
             if node.name == name:
                 return node
-        raise InputError(f"{self.name} has no node {name!r}; its nodes are {', '.join(n.name for n in self.nodes)}")
+        raise InputError(f"{self.name} has no node {name!r}; its nodes are {', '.join(n.name for n in self.machines)}")
 
     @classmethod
     def from_inventory(cls, listing: Mapping[str, Any], inventory: Path) -> Environment:
@@ -93,12 +111,12 @@ class Environment:
                 f"{where}: group {SERVICE_GROUP} has {len(names)} nodes; an environment has 1 or 3, "
                 "since two cannot form a quorum and four survive no more than three"
             )
-        if _hosts_of(listing, WEB_GROUP):
-            raise InputError(f"{where}: group {WEB_GROUP} has hosts; web nodes cannot be managed yet, leave it empty")
         nodes = tuple(sorted((_node(name, host_variables[name], where) for name in names), key=lambda n: n.node_id))
+        web_nodes = _web_nodes(listing, host_variables, where)
         _check_nodes(nodes, where)
+        _check_machines(nodes + web_nodes, where)
         variables = host_variables[nodes[0].name]
-        gateways = _gateways(variables, nodes, where)
+        gateways = _gateways(variables, nodes, nodes + web_nodes, where)
         size = str(_required(variables, "trivet_size", where))
         size_named(size)
         return cls(
@@ -109,6 +127,7 @@ class Environment:
             size=size,
             domain=str(_required(variables, "trivet_domain", where)),
             variables=variables,
+            web_nodes=web_nodes,
         )
 
 
@@ -139,31 +158,61 @@ def _node(name: str, variables: Mapping[str, Any], where: str) -> Node:
         raise InputError(f"{where}: host {name} has neither ansible_host nor trivet_address")
     node_id = variables.get("trivet_node_id")
     if not isinstance(node_id, int) or node_id < 1:
-        raise InputError(f"{where}: trivet_node_id of {name} is {node_id!r}; it takes 1, 2 or 3")
+        raise InputError(
+            f"{where}: trivet_node_id of {name} is {node_id!r}; it takes 1, 2 or 3, for a web node 11 and more"
+        )
     if isinstance(raw, str) and "{{" in raw:
         raw = variables.get("ansible_host")
     return Node(name, node_id, _address(raw, f"the address of {name}", where), variables)
 
 
+def _web_nodes(listing: Mapping[str, Any], host_variables: Mapping[str, Any], where: str) -> tuple[Node, ...]:
+    absent = {name for group in GROUPS_OUT_OF_SERVICE for name in _hosts_of(listing, group)}
+    # A host is listed in the group of its state and, by some inventories, in the group of all as well.
+    names = dict.fromkeys(_hosts_of(listing, WEB_GROUP))
+    found = [replace(_node(name, host_variables[name], where), in_service=name not in absent) for name in names]
+    for node in found:
+        if node.node_id < FIRST_WEB_NODE_ID:
+            raise InputError(
+                f"{where}: trivet_node_id of {node.name} is {node.node_id}; web nodes have {FIRST_WEB_NODE_ID} and more"
+            )
+    return tuple(sorted(found, key=lambda node: node.node_id))
+
+
+def _check_machines(machines: tuple[Node, ...], where: str) -> None:
+    """No node may be of both kinds, and no two may have one address or id."""
+    addresses: dict[str, str] = {}
+    ids: dict[int, str] = {}
+    names: set[str] = set()
+    for node in machines:
+        if node.name in names:
+            raise InputError(f"{where}: {node.name} is in {SERVICE_GROUP} and in {WEB_GROUP}; a node has one kind")
+        if node.address in addresses:
+            raise InputError(f"{where}: {addresses[node.address]} and {node.name} have the same address {node.address}")
+        if node.node_id in ids and node.node_id >= FIRST_WEB_NODE_ID:
+            both = f"{ids[node.node_id]} and {node.name}"
+            raise InputError(f"{where}: {both} have the same trivet_node_id {node.node_id}")
+        names.add(node.name)
+        addresses[node.address] = node.name
+        ids[node.node_id] = node.name
+
+
 def _check_nodes(nodes: tuple[Node, ...], where: str) -> None:
-    seen: dict[str, str] = {}
-    for node in nodes:
-        if node.address in seen:
-            raise InputError(f"{where}: {seen[node.address]} and {node.name} have the same address {node.address}")
-        seen[node.address] = node.name
     if [node.node_id for node in nodes] != list(range(1, len(nodes) + 1)):
         ids = ", ".join(f"{node.name}={node.node_id}" for node in nodes)
         raise InputError(f"{where}: trivet_node_id must number the nodes from 1 on, each once; it is {ids}")
 
 
-def _gateways(variables: Mapping[str, Any], nodes: tuple[Node, ...], where: str) -> tuple[str, ...]:
+def _gateways(
+    variables: Mapping[str, Any], nodes: tuple[Node, ...], machines: tuple[Node, ...], where: str
+) -> tuple[str, ...]:
     raw = _required(variables, "trivet_gateway_addresses", where)
     if not isinstance(raw, list) or len(raw) != len(nodes):
         raise InputError(f"{where}: trivet_gateway_addresses needs one address for each of the {len(nodes)} nodes")
     gateways = tuple(_address(item, "trivet_gateway_addresses", where) for item in raw)
     if len(set(gateways)) != len(gateways):
         raise InputError(f"{where}: trivet_gateway_addresses names an address twice")
-    for node in nodes:
+    for node in machines:
         if node.address in gateways:
             raise InputError(f"{where}: {node.address} is both a gateway address and the address of {node.name}")
     return gateways

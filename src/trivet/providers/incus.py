@@ -10,7 +10,7 @@ from trivet.model.size import Size
 
 
 class IncusProvider:
-    """Resizes nodes of a lab by their limits.
+    """Makes and removes web nodes of a lab, and resizes its nodes by their limits.
 
     :raises InputError: when the environment is no lab of this machine.
     """
@@ -53,9 +53,12 @@ class IncusProvider:
         self._state.save()
 
     def create(self, name: str, size: str) -> str:
-        """Not made yet."""
-        raise InputError(f"provider incus cannot make {name} yet")
+        """Make a container of the lab, or start the one that is there; its address on the lab's bridge."""
+        address = Lab(self._state.name).add_web_node(name, size)
+        self._state = LabState.load(self._state.name)
+        return address
 
     def delete(self, node: Node) -> None:
-        """Not made yet."""
-        raise InputError(f"provider incus cannot remove {node.name} yet")
+        """Remove the container with its disk."""
+        Lab(self._state.name).remove_web_node(node.name)
+        self._state = LabState.load(self._state.name)

@@ -52,7 +52,7 @@ class Provider(Protocol):
         """
 
     def delete(self, node: Node) -> None:
-        """Remove the machine for good, with its disks."""
+        """Remove the machine for good, with its disks. Harmless when there is none."""
 
 
 def provider_for(environment: Environment, tell: Tell = silent) -> Provider:

@@ -30,6 +30,9 @@ def expectation_of(environment: Environment) -> Expectation:
     return Expectation(
         environment=environment.name,
         nodes=tuple(NodeExpectation(node.name, node.address) for node in environment.nodes),
+        web_nodes=tuple(
+            NodeExpectation(node.name, node.address, in_service=node.in_service) for node in environment.web_nodes
+        ),
         gateways=environment.gateways,
         search_engine=str(environment.variables.get("elasticsearch_engine", "opensearch")),
         label=environment.label,
@@ -40,7 +43,7 @@ def observe(nodes: Nodes) -> Observation:
     """Ask every node's agent for its facts and judge them. A silent node is part of the verdict, never an error."""
     environment = nodes.environment
     asked_at = time.time()
-    results = nodes.run_on(environment.nodes, ["trivet-agent", "collect"], timeout=COLLECT_SECONDS)
+    results = nodes.run_on(environment.machines, ["trivet-agent", "collect"], timeout=COLLECT_SECONDS)
     answered_at = time.time()
     facts = {result.node: _facts(result, asked_at, answered_at) for result in results}
     return Observation(facts, assess(expectation_of(environment), facts))

@@ -45,7 +45,7 @@ class Nodes:
         self.environment = environment
         # Short on purpose: a control path has at most about 100 characters.
         self._folder = tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
-        self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.nodes) * 2))
+        self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.machines) * 2))
 
     def __enter__(self) -> Nodes:
         return self

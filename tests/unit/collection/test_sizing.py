@@ -50,3 +50,21 @@ def test_a_larger_node_never_gets_less(cpus: int, memory: int) -> None:
 def test_nonsense_is_refused(node: dict[str, object]) -> None:
     with pytest.raises(AnsibleFilterError):
         module.sizing(node)
+
+
+@given(st.integers(1, 64), st.integers(700, 262144), st.integers(0, 20))
+def test_web_nodes_have_memory_for_php_and_the_database_has_room_for_them(cpus: int, memory: int, web: int) -> None:
+    node = {"cpus": cpus, "memory_mib": memory, "web_nodes": web}
+    unified, web_only = module.sizing(node), module.sizing({**node, "web_only": True})
+    assert web_only["php_fpm_max_children"] >= unified["php_fpm_max_children"]
+    # What PHP takes leaves room for the system, unless it is the least of all pools or the floor of the rule.
+    taken = 45 * web_only["php_fpm_max_children"]
+    assert taken <= memory or web_only["php_fpm_max_children"] in (2, 25)
+    assert unified["mariadb_max_connections"] >= (
+        3 * unified["php_fpm_max_children"] + web * web_only["php_fpm_max_children"]
+    )
+
+
+def test_a_negative_number_of_web_nodes_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError):
+        module.sizing({"cpus": 1, "memory_mib": 1000, "web_nodes": -1})

@@ -63,7 +63,7 @@ def test_two_nodes_with_one_address() -> None:
         ({"trivet_gateway_addresses": ["192.0.2.11", "192.0.2.22", "192.0.2.23"]}, "both a gateway address and"),
         ({"trivet_gateway_addresses": ["here", "192.0.2.22", "192.0.2.23"]}, "not an IPv4 address"),
         ({"trivet_node_id": 1}, "each once"),
-        ({"trivet_node_id": "1"}, "it takes 1, 2 or 3"),
+        ({"trivet_node_id": "1"}, "it takes 1, 2 or 3, for a web node 11 and more"),
     ],
 )
 def test_bad_values_are_named(override: dict[str, Any], words: str) -> None:
@@ -74,3 +74,56 @@ def test_bad_values_are_named(override: dict[str, Any], words: str) -> None:
 def test_the_error_names_the_file() -> None:
     with pytest.raises(InputError, match=r"inventories/x/hosts\.yml"):
         environment(listing(trivet_domain=None))
+
+
+def with_web(**changes: Any) -> dict[str, Any]:
+    """Three nodes and two web nodes, of which the second is being made; changes are to the first web node."""
+    data = listing()
+    shared = data["_meta"]["hostvars"]["node-1"]
+    for number in (1, 2):
+        own = {"ansible_host": f"192.0.2.{30 + number}", "trivet_node_id": 10 + number}
+        data["_meta"]["hostvars"][f"web-{number}"] = {**shared, **own, **(changes if number == 1 else {})}
+    data["trivet_web"] = {"hosts": ["web-1"], "children": ["trivet_web_serving", "trivet_web_joining"]}
+    data["trivet_web_joining"] = {"hosts": ["web-2"]}
+    return data
+
+
+def test_web_nodes_stand_beside_the_service_nodes() -> None:
+    found = environment(with_web())
+    assert [node.name for node in found.nodes] == ["node-1", "node-2", "node-3"]
+    assert [(node.name, node.node_id, node.in_service) for node in found.web_nodes] == [
+        ("web-1", 11, True),
+        ("web-2", 12, False),
+    ]
+    assert found.machines == found.nodes + found.web_nodes
+    assert found.proxies == found.nodes + found.web_nodes[:1]
+    assert found.node("web-2").address == "192.0.2.32"
+
+
+def test_an_environment_without_web_nodes_has_none() -> None:
+    found = environment(listing())
+    assert found.web_nodes == ()
+    assert found.machines == found.proxies == found.nodes
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trivet_node_id": 4}, "trivet_node_id of web-1 is 4; web nodes have 11 and more"),
+        ({"trivet_node_id": 12}, "web-1 and web-2 have the same trivet_node_id 12"),
+        ({"trivet_node_id": None}, "for a web node 11 and more"),
+        ({"ansible_host": "192.0.2.12"}, "node-2 and web-1 have the same address"),
+        ({"ansible_host": "192.0.2.21"}, "both a gateway address and the address of web-1"),
+    ],
+)
+def test_bad_web_nodes_are_named(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        environment(with_web(**change))
+
+
+def test_a_node_has_one_kind() -> None:
+    data = with_web()
+    data["trivet_web"]["hosts"].append("node-2")
+    data["_meta"]["hostvars"]["node-2"]["trivet_node_id"] = 13
+    with pytest.raises(InputError):
+        environment(data)

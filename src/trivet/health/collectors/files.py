@@ -35,6 +35,8 @@ _LOCKED = ("another transaction is in progress", "locking failed")
 
 def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
     """Gather the facts of GlusterFS on this node."""
+    if config.web_only:
+        return client_facts(together({"files: mount": lambda: mount_facts(config, MOUNT)}, deadline.left()))
     status, replicas = volume_store(VOLUME_STORE)
     facts = FilesFacts(
         glusterd=unit_state(UNIT, deadline),
@@ -50,6 +52,12 @@ def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
     if replicas > 1:
         questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(HEAL, deadline)))
     return assembled(facts, together(questions, deadline.left() - _ASSEMBLY_SECONDS))
+
+
+def client_facts(answers: Mapping[str, FilesFacts | NoAnswer]) -> FilesFacts:
+    """The facts of a web node, which has the mount only; one that cannot even be asked is one that hangs."""
+    mount = answers["files: mount"]
+    return FilesFacts(mounted=True, mount_error=str(mount)) if isinstance(mount, NoAnswer) else mount
 
 
 def assembled(facts: FilesFacts, answers: Mapping[str, FilesFacts | NoAnswer]) -> FilesFacts:

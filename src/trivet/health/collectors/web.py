@@ -20,7 +20,8 @@ def collect(config: NodeConfig, deadline: Deadline) -> WebFacts:
         nginx=unit_state("nginx.service", deadline),
         php_fpm=php_fpm_state(deadline.units()),
         direct=measured(lambda: _direct(config, deadline)),
-        proxied=measured(lambda: _proxied(config, deadline)),
+        # The HAProxy of a web node has no public frontend.
+        proxied=Page() if config.web_only else measured(lambda: _proxied(config, deadline)),
     )
 
 

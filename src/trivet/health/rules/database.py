@@ -97,11 +97,11 @@ def _on_its_way(database: DatabaseFacts) -> bool:
 
 
 def _of_writer(cluster: Cluster) -> Iterator[Finding]:
-    for node, facts in cluster.members():
+    for node, facts in cluster.machines():
         if facts.proxies.error is None and proxy_writer(facts.proxies) is None:
             command = cluster.on(node, "trivet-agent proxy states")
             yield Finding(SERVICE, node, State.BROKEN, "its HAProxy has no writer", command)
-    named = writers(dict(cluster.members()))
+    named = writers(dict(cluster.machines()))
     if len(set(named.values())) > 1:
         seen = ", ".join(f"{proxy}: {name}" for proxy, name in named.items())
         command = cluster.on(next(iter(named)), "trivet-agent proxy states")

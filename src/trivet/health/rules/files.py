@@ -22,8 +22,21 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_pool(cluster, node, facts.files)
             yield from _of_processes(cluster, node, facts.files)
             yield from _of_mount(cluster, node, facts.files)
+    members = {name for name, _ in cluster.members()}
+    for node, facts in cluster.machines():
+        if node not in members:
+            yield from _of_client(cluster, node, facts.files)
     yield from _of_healing(cluster)
     yield from _of_marks(cluster)
+
+
+def _of_client(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    """A web node has the mount and nothing else."""
+    if files.error is not None:
+        command = cluster.logs(node, "trivet-shared")
+        yield Finding(SERVICE, node, State.UNKNOWN, f"no answer: {files.error}", command)
+    else:
+        yield from _of_mount(cluster, node, files)
 
 
 def _of_pool(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
@@ -116,8 +129,12 @@ def _of_counts(cluster: Cluster, pending: dict[str, int], split: dict[str, int])
 
 def _of_marks(cluster: Cluster) -> Iterator[Finding]:
     """Every node's mark before its last one must have been seen by all the others."""
-    readers = {node: facts.files for node, facts in cluster.members() if facts.files.writable}
+    # A web node reads the members' marks; nobody needs to know of its own.
+    readers = {node: facts.files for node, facts in cluster.machines() if facts.files.writable}
+    members = {name for name, _ in cluster.members()}
     for writer, files in readers.items():
+        if writer not in members:
+            continue
         written, previous = files.written, files.previous
         # A clock that was set back makes marks that cannot be compared.
         if written is None or previous is None or previous >= written:

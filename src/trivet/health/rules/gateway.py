@@ -15,8 +15,9 @@ SERVICE = "gateway"
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the gateways of all nodes."""
-    for node, facts in cluster.members():
-        yield from _of_node(cluster, node, facts)
+    members = {name for name, _ in cluster.members()}
+    for node, facts in cluster.machines():
+        yield from _of_node(cluster, node, facts) if node in members else _of_web_node(cluster, node, facts)
     for address in cluster.expectation.gateways:
         yield from _of_address(cluster, address)
 
@@ -32,9 +33,7 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     for unit, state in units.items():
         if found := cluster.unit(SERVICE, node, unit, state):
             yield found
-    if gateway.haproxy == "active" and facts.proxies.error is not None:
-        reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
-        yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
+    yield from _of_silence(cluster, node, facts)
     if gateway.handover and not gateway.forwards:
         command = cluster.on(node, "trivet-agent gateway clear all")
         reason = "connections to a gateway address are being handed to another node"
@@ -45,6 +44,22 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     for address, flag in gateway.releases.items():
         reason, next_command = cluster.told(flag, f"kept from taking {address}")
         yield Finding(SERVICE, node, State.BUSY, reason, next_command)
+
+
+def _of_web_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
+    """A web node has no gateway address; its HAProxy is the application's way to the services."""
+    gateway = facts.gateway
+    if gateway.error is not None:
+        yield Finding(SERVICE, node, State.UNKNOWN, f"no answer: {gateway.error}", cluster.logs(node, "haproxy"))
+    elif found := cluster.unit(SERVICE, node, "haproxy", gateway.haproxy):
+        yield found
+    yield from _of_silence(cluster, node, facts)
+
+
+def _of_silence(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
+    if facts.gateway.haproxy == "active" and facts.proxies.error is not None:
+        reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
+        yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
 
 
 def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
     for node, silence in cluster.unreachable().items():
         command = cluster.on(node, "systemctl is-system-running")
         yield Finding(SERVICE, node, State.BROKEN, f"{node} cannot be reached: {silence.reason}", command)
-    for node, facts in cluster.members():
+    for node, facts in cluster.machines():
         if facts.node != node:
             reason = f"{cluster.expectation.address_of(node)} answers as {facts.node}"
             yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
@@ -50,7 +50,7 @@ def _of_room(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
 
 
 def _of_size(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
-    expected = next(item for item in cluster.expectation.nodes if item.name == node)
+    expected = next(item for item in cluster.expectation.machines if item.name == node)
     command = f"trivet upscale {cluster.expectation.argument} --size SIZE --plan"
     if expected.vcpus is not None and host.vcpus != expected.vcpus:
         reason = f"has {host.vcpus} vCPU, its size says {expected.vcpus}"
@@ -83,7 +83,7 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
 
 def _of_names(cluster: Cluster) -> Iterator[Finding]:
     names: dict[str, list[str]] = {}
-    for node, facts in cluster.members():
+    for node, facts in cluster.machines():
         if facts.host.error is None:
             names.setdefault(facts.host.hostname, []).append(node)
     for name, nodes in names.items():
@@ -94,7 +94,7 @@ def _of_names(cluster: Cluster) -> Iterator[Finding]:
 
 def _of_clocks(cluster: Cluster) -> Iterator[Finding]:
     limit = cluster.expectation.thresholds.clock_seconds
-    hosts = {node: facts for node, facts in cluster.members() if facts.host.error is None}
+    hosts = {node: facts for node, facts in cluster.machines() if facts.host.error is None}
     for node, facts in hosts.items():
         offset = facts.host.clock_offset_seconds
         if offset is not None and abs(offset) > limit:

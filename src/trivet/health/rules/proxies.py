@@ -31,8 +31,14 @@ def server_findings(
         known: what is known of the service already; a server whose node has such a finding is rightly down.
     """
     excused = {finding.node for finding in known if finding.state is not State.HEALTHY}
-    proxies = {node: facts.proxies for node, facts in cluster.members() if facts.proxies.error is None}
-    for node, _ in cluster.members():
+    # Behind the public frontend are all nodes, and only members have it; the clusters are asked from everywhere.
+    public = service == "web"
+    asking = cluster.members() if public else cluster.machines()
+    proxies = {node: facts.proxies for node, facts in asking if facts.proxies.error is None}
+    absent = {item.name for item in cluster.expectation.machines if not item.in_service}
+    for node, _ in cluster.machines() if public else cluster.members():
+        if node in absent:
+            continue
         for backend in backends:
             problems: dict[str, list[str]] = {}
             for proxy, facts in proxies.items():
@@ -68,7 +74,7 @@ def _finding(cluster: Cluster, service: str, backend: str, node: str, problem: s
 
 def hold_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -> Iterator[Finding]:
     """Backends whose new connections a HAProxy holds back, which is meant for the moments of a hand-over."""
-    for node, facts in cluster.members():
+    for node, facts in cluster.machines():
         for switch in facts.proxies.backend(HOLD_SWITCHES):
             if switch.server in backends and switch.status.startswith("MAINT"):
                 reason = f"its HAProxy holds back new connections of {switch.server}"

@@ -161,7 +161,7 @@ class _Judge:
         primary = self._primary()
         if primary is None:
             return
-        for node, facts in self.cluster.members():
+        for node, facts in self.cluster.machines():
             if facts.proxies.error is not None:
                 continue
             statuses = {

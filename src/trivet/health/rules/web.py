@@ -15,12 +15,25 @@ SERVICE = "web"
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the web servers of all nodes."""
-    own = [item for node, facts in cluster.members() for item in _of_node(cluster, node, facts)]
+    members = {name for name, _ in cluster.members()}
+    own = [
+        item for node, facts in cluster.machines() for item in _of_node(cluster, node, facts, proxied=node in members)
+    ]
     yield from own
+    yield from _out_of_service(cluster)
     yield from server_findings(cluster, SERVICE, ("web",), own)
 
 
-def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
+def _out_of_service(cluster: Cluster) -> Iterator[Finding]:
+    """A web node that no HAProxy is to have: somebody is making it or taking it away, or was killed while doing so."""
+    for node in cluster.expectation.web_nodes:
+        if not node.in_service:
+            reason = f"{node.name} is not in service: it is being made or taken away"
+            command = "the same trivet scale-out or scale-in again; trivet scale-out --help says more"
+            yield Finding(SERVICE, node.name, State.BUSY, reason, command, by_drain=True)
+
+
+def _of_node(cluster: Cluster, node: str, facts: NodeFacts, *, proxied: bool) -> Iterator[Finding]:
     web = facts.web
     if silent := cluster.silent(SERVICE, node, web, "nginx", web.nginx):
         yield silent
@@ -35,7 +48,8 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     # A reload may cost this page; HAProxy then asks another node, so it is no excuse for the other one.
     if not {web.nginx, web.php_fpm} & set(COMING_OR_GOING):
         yield from _of_page(cluster, node, "its own nginx", web.direct, "nginx")
-    yield from _of_page(cluster, node, "its HAProxy", web.proxied, "haproxy")
+    if proxied:
+        yield from _of_page(cluster, node, "its HAProxy", web.proxied, "haproxy")
 
 
 def _of_page(cluster: Cluster, node: str, way: str, page: Page, unit: str) -> Iterator[Finding]:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``trivet scale-out`` and ``trivet scale-in``: web nodes come and go, while the shop goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from trivet.ansible import load_environment
+from trivet.cli.output import Output, output_for
+from trivet.errors import InputError
+from trivet.scaling import ScaleIn, ScaleOut, ScalePlan, ScaleReport
+from trivet.scaling.plan import WHAT_HAPPENS
+
+Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path of a folder.")]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Only show what would be done.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text; needs --yes or --plan.")]
+
+
+def scale_out(
+    env: Env,
+    web: Annotated[int, typer.Option(help="How many web nodes to add to those that there are.")],
+    size: Annotated[
+        str | None,
+        typer.Option(help="Size of the new machines: 6, 12, 24, 48 or 96; by default that of the environment."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=ADDRESS",
+            help="A machine of your own instead of one from the provider: Debian with SSH as the nodes have it. "
+            "Once for each; it keeps its address and is not removed by scale-in.",
+        ),
+    ] = None,
+    plan: OnlyPlan = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Add web nodes (nginx and PHP-FPM only) under load, without a failed request.
+
+    The new nodes are made, configured and tried first: only when a real page comes from each of them does any HAProxy
+    use it. The other nodes get what they must know: names, firewall, shared files, database logins, HAProxy.
+
+    Web nodes are recorded in web-nodes.yml of the inventory folder: keep that file with the inventory. A run that
+    failed or was killed is continued by the same command; `trivet scale-in ENV --web N` takes its nodes back.
+
+    Example: trivet scale-out production --web 2 --plan
+    """
+    given = _given(host or [])
+    output = output_for(json)
+    environment = load_environment(env)
+    scaling = ScaleOut(environment, web, size=size, given=given, listener=lambda event: tell(output, event))
+    _run(output, scaling, plan, yes)
+
+
+def scale_in(
+    env: Env,
+    web: Annotated[int, typer.Option(help="How many web nodes to take away, the youngest first.")],
+    plan: OnlyPlan = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Take web nodes away under load, without a failed request.
+
+    Each is drained on every HAProxy, is forgotten when nothing of it is in flight, and its machine is removed by the
+    provider. A machine that was given by --host stays; its services are stopped. Nodes of an unfinished scale-out go
+    first, and one that is broken or cannot be reached can be taken away too.
+
+    A run that failed or was killed is continued by the same command.
+
+    Example: trivet scale-in production --web 1 --plan
+    """
+    output = output_for(json)
+    scaling = ScaleIn(load_environment(env), web, listener=lambda event: tell(output, event))
+    _run(output, scaling, plan, yes)
+
+
+def _given(hosts: list[str]) -> dict[str, str]:
+    """The addresses of ``NAME=ADDRESS``, by name.
+
+    :raises InputError: for another form, or a name that is given twice.
+    """
+    given: dict[str, str] = {}
+    for text in hosts:
+        name, sign, address = text.partition("=")
+        if not (name and sign and address):
+            raise InputError(f"--host {text}: it takes NAME=ADDRESS, such as shop-web-1=192.0.2.31")
+        if name in given:
+            raise InputError(f"--host {text}: {name} is given twice")
+        given[name] = address
+    return given
+
+
+def _run(output: Output, scaling: ScaleOut | ScaleIn, only_plan: bool, yes: bool) -> None:
+    if output.json and not (only_plan or yes):
+        raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
+    if only_plan or not yes:
+        show_plan(output, scaling.plan())
+    if only_plan:
+        return
+    if not yes:
+        typer.confirm("Do this?", abort=True)
+    show_report(output, scaling.apply())
+
+
+def tell(output: Output, event: Any) -> None:
+    """Show one event of a scale-out or scale-in."""
+    values = dict(event)
+    kind = values.pop("event")
+    if output.json:
+        output.event(kind, **values)
+    elif kind == "plan":
+        names = ", ".join(node["name"] for node in values["nodes"])
+        output.event(kind, text=f"{values['kind']} of {names}{' (continued)' if values['continued'] else ''}")
+    elif kind == "step begins":
+        output.event(kind, text=f"{values['step']} …")
+    elif kind == "step ends":
+        output.event(kind, text=f"{values['step']} done in {values['seconds']:.1f} s")
+    else:
+        output.event(kind, text=f"  {values['node']}: {values['text']}")
+
+
+def show_plan(output: Output, plan: ScalePlan) -> None:
+    """The plan as text or JSON."""
+    if output.json:
+        output.data(plan.to_dict())
+        return
+    begun = ", continuing what an earlier run had begun" if plan.continued else ""
+    output.print(f"{plan.environment}: {plan.kind} of {len(plan.nodes)} web nodes{begun}:")
+    for node in plan.nodes:
+        machine = "a machine of yours, which stays" if node.given else "a machine of the provider"
+        size = f", size {plan.size}" if plan.size and not node.given else ""
+        output.print(f"  {node.name}{f' at {node.address}' if node.address else ''} ({machine}{size})")
+    for step in plan.steps:
+        output.print(f"  {step:<10} {WHAT_HAPPENS[step]}")
+
+
+def show_report(output: Output, report: ScaleReport) -> None:
+    """Seconds of every step."""
+    if output.json:
+        output.data({"event": "done", "seconds": round(report.seconds, 1), "nodes": report.plan.names,
+                     "steps": report.steps})  # fmt: skip
+        return
+    table = Table("step", "seconds", title=f"{report.plan.kind} of {', '.join(report.plan.names)}")
+    for step, seconds in report.steps.items():
+        table.add_row(step, f"{seconds:.1f}")
+    table.add_row("in all", f"{report.seconds:.1f}")
+    output.print(table)

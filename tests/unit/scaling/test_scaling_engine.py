@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loops of scale-out and scale-in against a made-up environment: order, refusals, continuing after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from trivet.errors import InputError, LeaseHeld, RemoteError, ScalingHalted
+from trivet.health.findings import Finding, State
+from trivet.health.verdict import Verdict
+from trivet.model import Environment, Node, Size
+from trivet.model.size import size_named
+from trivet.remote import Observation
+from trivet.scaling import ScaleIn, ScaleOut, engine
+from trivet.scaling.record import Progress, Record, WebHost
+
+OUT = ["create", "let_in", "configure", "gate", "enter", "verdict"]
+IN = ["drain", "tell_proxies", "remove", "tell_members", "verdict"]
+
+
+@dataclass
+class World:
+    """What the engine talks to. `done` has everything that was done, with the record's states at that time."""
+
+    folder: Path
+    done: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    machines: dict[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    fails: dict[str, BaseException] = field(default_factory=dict)
+    memory_mib: int | None = None
+    lease: BaseException | None = None
+
+    @property
+    def environment(self) -> Environment:
+        bare = Environment(
+            name="shop",
+            inventory=self.folder,
+            nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}") for n in (1, 2, 3)),
+            gateways=tuple(f"192.0.2.{20 + n}" for n in (1, 2, 3)),
+            size="6",
+            domain="shop.example",
+        )
+        hosts = Record(bare).hosts
+        web = tuple(Node(host.name, host.node_id, host.address) for host in hosts)
+        return Environment(bare.name, bare.inventory, bare.nodes, bare.gateways, bare.size, bare.domain, web_nodes=web)
+
+    @property
+    def record(self) -> Record:
+        return Record(self.environment)
+
+    @property
+    def steps(self) -> list[str]:
+        return [name for name, _ in self.done]
+
+    def do(self, name: str) -> None:
+        self.done.append((name, {host.name: host.progress.value for host in self.record.hosts}))
+        if name in self.fails:
+            raise self.fails.pop(name)
+
+
+class FakeNodes:
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+
+    def __enter__(self) -> FakeNodes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class FakeSteps:
+    world: World
+
+    def __init__(self, environment: Environment, _nodes: object, names: tuple[str, ...], *_rest: object) -> None:
+        self.environment = environment
+        self.names = names
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def step(*arguments: Any) -> None:
+            known = {node.name for node in self.environment.web_nodes}
+            assert set(self.names) <= known, "the inventory knows the nodes by the time a step is done on them"
+            self.world.do(name)
+            if name == "remove":
+                hosts, provider = arguments
+                for host in hosts:
+                    if not host.given:
+                        provider.delete(self.environment.node(host.name))
+
+        return step
+
+
+class FakeProvider:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def target(self, size: str) -> Size:
+        named = size_named(size)
+        return Size(named.name, named.cpus, self.world.memory_mib or named.memory_mib)
+
+    def create(self, name: str, size: str) -> str:
+        self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
+        self.world.do("create")
+        return self.world.machines[name]
+
+    def delete(self, node: Node) -> None:
+        self.world.machines.pop(node.name, None)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path)
+    FakeSteps.world = made
+
+    class FakeLease:
+        def check(self) -> None:
+            if made.lease:
+                raise made.lease
+
+    @contextmanager
+    def lease(_nodes: object, _owner: str, purpose: str) -> Iterator[FakeLease]:
+        made.done.append((f"lease for {purpose}", {}))
+        yield FakeLease()
+        made.done.append(("lease back", {}))
+
+    nodes = ("shop-1", "shop-2", "shop-3")
+    monkeypatch.setattr(engine, "Nodes", FakeNodes)
+    monkeypatch.setattr(engine, "Steps", FakeSteps)
+    monkeypatch.setattr(engine, "Lease", lease)
+    monkeypatch.setattr(engine, "observe", lambda _nodes: Observation({}, Verdict("shop", nodes, (), made.findings)))
+    monkeypatch.setattr(engine, "provider_for", lambda _environment: FakeProvider(made))
+    monkeypatch.setattr(engine, "check_secrets", lambda _environment: None)
+    monkeypatch.setattr(engine, "load_environment", lambda _path: made.environment)
+    monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
+    return made
+
+
+def out(world: World, count: int = 2, **changes: Any) -> Any:
+    return ScaleOut(world.environment, count, **changes).apply()
+
+
+def test_new_nodes_are_used_only_after_their_gate(world: World) -> None:
+    events: list[Any] = []
+    report = out(world, listener=events.append)
+    assert world.steps == ["lease for scale-out of shop-web-1, shop-web-2", "create", *OUT, "lease back"]
+    states = dict(world.done)
+    for step in ("let_in", "configure", "gate"):
+        assert set(states[step].values()) == {"joining"}, f"no HAProxy may have them at {step}"
+    assert set(states["enter"].values()) == set(states["verdict"].values()) == {"entering"}
+    assert [(host.name, host.address, host.progress) for host in world.record.hosts] == [
+        ("shop-web-1", "192.0.2.31", Progress.SERVING),
+        ("shop-web-2", "192.0.2.32", Progress.SERVING),
+    ]
+    assert list(report.steps) == ["create", "admit", "configure", "gate", "enter", "verdict"]
+    assert [event["event"] for event in events if event["event"] != "progress"] == [
+        "plan",
+        *["step begins", "step ends"] * 6,
+    ]
+
+
+def test_nodes_that_go_are_drained_then_forgotten_then_removed(world: World) -> None:
+    out(world, 3)
+    world.done.clear()
+    ScaleIn(world.environment, 2).apply()
+    assert world.steps == ["lease for scale-in of shop-web-3, shop-web-2", *IN, "lease back"]
+    states = dict(world.done)
+    assert states["drain"] == {"shop-web-1": "serving", "shop-web-2": "draining", "shop-web-3": "draining"}
+    for step in ("tell_proxies", "remove", "tell_members", "verdict"):
+        assert states[step] == {"shop-web-1": "serving", "shop-web-2": "leaving", "shop-web-3": "leaving"}
+    assert [host.name for host in world.record.hosts] == ["shop-web-1"]
+    assert list(world.machines) == ["shop-web-1"]
+
+
+@pytest.mark.parametrize("step", OUT)
+def test_a_scale_out_that_failed_is_continued_by_the_same_command(step: str, world: World) -> None:
+    world.fails[step] = RemoteError("shop-web-1: no answer")
+    with pytest.raises(ScalingHalted, match=r"no answer .*the other nodes go on serving") as raised:
+        out(world)
+    assert str(raised.value.next_command).startswith("trivet scale-out ")
+    assert str(raised.value.next_command).endswith("--web 2")
+    assert Progress.SERVING not in {host.progress for host in world.record.hosts}
+    out(world)
+    assert {host.progress for host in world.record.hosts} == {Progress.SERVING}
+    assert sorted(world.machines) == ["shop-web-1", "shop-web-2"], "no third machine is made"
+
+
+# Before all machines are made nothing is recorded: there the same command is the only way on.
+@pytest.mark.parametrize("step", OUT[1:])
+def test_a_scale_out_that_was_killed_is_taken_back_by_a_scale_in(step: str, world: World) -> None:
+    world.fails[step] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        out(world)
+    world.done.clear()
+    ScaleIn(world.environment, 2).apply()
+    assert world.record.hosts == ()
+    assert world.machines == {}
+    if step in ("let_in", "configure", "gate"):
+        assert "drain" not in world.steps, "what no HAProxy has is not put into one to be drained"
+
+
+@pytest.mark.parametrize("step", IN)
+def test_a_scale_in_that_failed_is_continued_by_the_same_command(step: str, world: World) -> None:
+    out(world, 3)
+    world.fails[step] = RemoteError("shop-1: no answer")
+    with pytest.raises(ScalingHalted, match="no answer"):
+        ScaleIn(world.environment, 2).apply()
+    ScaleIn(world.environment, 2).apply()
+    assert [host.name for host in world.record.hosts] == ["shop-web-1"], "no other node goes in their place"
+    assert list(world.machines) == ["shop-web-1"]
+
+
+def test_given_hosts_are_neither_made_nor_removed(world: World) -> None:
+    world.memory_mib = 1
+    out(world, 1, given={"mine": "198.51.100.7"})
+    assert world.record.hosts == (WebHost("mine", "198.51.100.7", 11, Progress.SERVING, given=True),)
+    assert "create" not in world.steps
+    ScaleIn(world.environment, 1).apply()
+    assert world.record.hosts == ()
+
+
+def test_an_environment_that_is_not_healthy_is_not_touched(world: World) -> None:
+    world.findings = (Finding("database", "shop-2", State.BROKEN, "does not run"),)
+    for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
+        with pytest.raises(InputError, match="shop-2: database: does not run"):
+            attempt()
+    assert world.done == []
+    assert world.machines == {}
+
+
+def test_a_web_node_that_is_broken_can_be_taken_away(world: World) -> None:
+    out(world, 1)
+    world.findings = (Finding("host", "shop-web-1", State.BROKEN, "shop-web-1 cannot be reached"),)
+    with pytest.raises(InputError, match="cannot be reached"):
+        out(world, 1)
+    ScaleIn(world.environment, 1).apply()
+    assert world.record.hosts == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "memory", "words"), [("13", None, "size '13' is not in the table"), ("6", 512, "a web node 512 MiB")]
+)
+def test_a_size_that_does_not_do_is_refused(size: str, memory: int | None, words: str, world: World) -> None:
+    world.memory_mib = memory
+    with pytest.raises(InputError, match=words):
+        out(world, 1, size=size)
+    assert world.done == []
+
+
+def test_a_lost_lease_ends_the_run_before_the_next_step(world: World) -> None:
+    world.lease = LeaseHeld("the lease could not be renewed")
+    with pytest.raises(LeaseHeld):
+        out(world)
+    assert world.machines == {}
+
+
+def test_an_address_that_is_taken_is_not_recorded(world: World) -> None:
+    world.machines["shop-web-1"] = "192.0.2.12"
+    with pytest.raises(ScalingHalted, match="the address of shop-2"):
+        out(world, 1)
+    assert world.record.hosts == ()
