@@ -87,6 +87,7 @@ def run_playbook(
         limit=limit,
         check=check,
         listener=listener,
+        interruptible=interruptible,
         timeout=timeout,
     )
 
@@ -116,6 +117,7 @@ def _run(
     limit: Sequence[str] = (),
     check: bool = False,
     listener: Listener,
+    interruptible: bool = True,
     timeout: float,
 ) -> PlaybookResult:
     result = PlaybookResult()

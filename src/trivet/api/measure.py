@@ -11,8 +11,9 @@ from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
 from trivet.remote import WebTunnels
-from trivet.rotation.engine import Event, Listener, RotationReport
+from trivet.rotation.engine import Event, Listener
 from trivet.rotation.journal import state_directory
+from trivet.rotation.report import leave_report
 
 BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
@@ -48,29 +49,58 @@ def measured(
     folder = state_directory() / environment.label.replace("/", "-") / "probes"
     probe = BackgroundProbe(settings, folder / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     listener({"event": "probe", "rate": rate, "urls": settings.urls, "events": str(probe.events)})
+    journal = _JournalSeen(listener)
     probe.start()
     try:
         time.sleep(BEFORE_SECONDS)
         probe.mark("during")
-        result = work(_with_figures(listener, probe))
+        result = work(_with_figures(journal, probe))
         probe.mark("after")
         time.sleep(AFTER_SECONDS)
     except BaseException:
-        _tell_partial(tunnels, probe, listener, partial)
+        if figures := _partial(tunnels, probe, listener):
+            partial(figures)
+            journal.report(environment.label, figures)
         raise
     with tunnels:
-        return probe.stop(), result
+        figures = probe.stop()
+    journal.report(environment.label, figures)
+    return figures, result
 
 
-def _tell_partial(
-    tunnels: WebTunnels, probe: BackgroundProbe, listener: Listener, partial: Callable[[ProbeReport], None]
-) -> None:
-    """Give the figures until here; nothing of it may hide the error that is on its way to the operator."""
+class _JournalSeen:
+    """Passes events on, and remembers the journal that their change is written to."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._journal: str | None = None
+
+    def __call__(self, event: Event) -> None:
+        self._journal = event.get("journal", self._journal) if event["event"] == "plan" else self._journal
+        # The change leaves a report without figures; the one with them is told when it is written.
+        if event["event"] != "report":
+            self._listener(event)
+
+    def report(self, label: str, figures: ProbeReport) -> None:
+        """Write the report of the change anew, with the figures; no failure may hide what the change did."""
+        if self._journal is None:
+            return
+        try:
+            files = leave_report(label, self._journal, figures)
+        except (TrivetError, OSError) as error:
+            self._listener({"event": "note", "text": f"no report was written: {error}"})
+        else:
+            self._listener({"event": "report", "html": str(files.html), "json": str(files.json)})
+
+
+def _partial(tunnels: WebTunnels, probe: BackgroundProbe, listener: Listener) -> ProbeReport | None:
+    """The figures until here; nothing of it may hide the error that is on its way to the operator."""
     try:
         with tunnels:
-            partial(probe.stop(hurry=True))
+            return probe.stop(hurry=True)
     except TrivetError as error:
-        listener({"event": "progress", "node": "probe", "text": f"no whole report: {error.message}"})
+        listener({"event": "note", "text": f"no whole report of the probe: {error.message}"})
+        return None
 
 
 def _with_figures(listener: Listener, probe: BackgroundProbe) -> Listener:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``trivet upscale``, ``restart``, ``patch``, ``replace``: rolling changes, one node at a time, while the shop goes on."""
+"""``trivet upscale``, ``restart``, ``patch``, ``replace``: rolling changes, one node at a time, while the shop runs."""
 
 from __future__ import annotations
 
@@ -207,8 +207,10 @@ def tell(output: Output, event: Any) -> None:
         output.event(kind, text=f"{values['change']['summary']}; journal {values['journal']}")
     elif kind == "replanned":
         output.event(kind, text=f"planned anew: {values['reason']}")
-    elif kind == "lease":
+    elif kind in ("lease", "note"):
         output.event(kind, text=values["text"])
+    elif kind == "report":
+        output.event(kind, text=f"report: {values['html']}")
     elif kind == "step begins":
         output.event(kind, text=f"{values['node']}: {values['step']} …")
     elif kind == "step ends":

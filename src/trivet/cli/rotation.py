@@ -65,6 +65,25 @@ def history(env: Env, json: Json = False) -> None:
 
 
 @app.command()
+def report(
+    env: Env,
+    journal: Annotated[str, typer.Option(help="The change's journal, as `rotation history` names it.")] = "",
+    json: Json = False,
+) -> None:
+    """Write the report of a change, by default the last, as one HTML page and as JSON, from the nodes' journals.
+
+    Every change leaves its report by itself, with the probe's figures when it ran under --probe. This one is for a
+    change that another machine made, or whose runner was killed; it has no figures of a probe.
+    """
+    output = output_for(json)
+    files = Rotations(load_environment(env)).report(journal)
+    if json:
+        output.data({"html": str(files.html), "json": str(files.json)})
+    else:
+        output.print(f"report: {files.html}")
+
+
+@app.command()
 def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
     """Go on with the change that was broken off, from where its journal ends.
 

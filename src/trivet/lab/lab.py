@@ -111,6 +111,7 @@ class Lab:
             shutil.rmtree(directory, ignore_errors=True)
             return
         state = LabState.load(self.name)
+        machine.install_packages(progress)
         machine.start_daemon(progress)
         known = instances.listed()
         for node in [n for n in known.values() if n.lab == self.name]:

@@ -36,12 +36,6 @@ class Provider(Protocol):
     def start(self, node: Node) -> None:
         """Start the machine and wait until SSH answers."""
 
-    def create(self, name: str, size: str) -> str:
-        """Make a machine that answers SSH with the environment's key; its IPv4 address. The same name, the same one."""
-
-    def delete(self, node: Node) -> None:
-        """Remove the machine of a node."""
-
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, RotationHalted, TrivetError
 from trivet.model import Environment
+from trivet.report import ReportFiles
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import Cluster, HeldLease, LiveCluster
 from trivet.rotation.engine import (
@@ -25,13 +26,14 @@ from trivet.rotation.journal import Journal, newest_first
 from trivet.rotation.lease import run_owner
 from trivet.rotation.plan import Plan, PlannedNode
 from trivet.rotation.progress import Progress
+from trivet.rotation.report import leave_report
 from trivet.rotation.view import View
 
 
 class Rotations:
     """The rolling changes of an environment.
 
-    :param listener: takes the engine's events, and ``plan``, ``lease``, ``replanned``.
+    :param listener: takes the engine's events, and ``plan``, ``lease``, ``replanned``, ``report``, ``note``.
     :param stop: where a signal handler leaves the operator's wish to stop.
     :param connect: opens the cluster; tests give a simulated one.
     """
@@ -83,7 +85,8 @@ class Rotations:
             view = cluster.view()
             current = current_step(progress, view)
             engine = self._reopen(cluster, lease, journal, progress)
-            engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
+            with self._reported(journal):
+                engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
             if progress.change.rolls_back:
                 self._close(cluster, progress.change.rolls_back, "rolled back")
             return engine.report
@@ -96,9 +99,11 @@ class Rotations:
         with self._continued("abort") as (cluster, lease, journal):
             progress = Progress.of(journal.lines)
             engine = self._reopen(cluster, lease, journal, progress)
-            if progress.current is not None:
-                self._bring_back(cluster, engine, progress, cluster.view())
-            journal.write("aborted", by=self._owner, finished=list(progress.finished))
+            with self._reported(journal):
+                if progress.current is not None:
+                    self._bring_back(cluster, engine, progress, cluster.view())
+                journal.write("snapshot", **cluster.view().to_line("after"))
+                journal.write("aborted", by=self._owner, finished=list(progress.finished))
             return engine.report
 
     def rollback(self) -> RotationReport:
@@ -153,6 +158,22 @@ class Rotations:
             pending = cluster.view().pending
             return tuple(node.name for node in self._environment.nodes if pending.get(node.name))
 
+    def report(self, journal: str = "") -> ReportFiles:
+        """Write the report of a change from the nodes' copies of its journal: also of one that another machine made.
+
+        :param journal: its id; the newest when empty.
+        :raises TrivetError: when there is no such journal, or the files cannot be written.
+        """
+        with self._connect(self._environment) as cluster:
+            known = [item["id"] for item in newest_first(cluster.journals.summaries())]
+            if not known or (journal and journal not in known):
+                raise InputError(
+                    f"{self._environment.name} has no journal {journal}".rstrip(),
+                    f"trivet rotation history {self._environment.label}",
+                )
+            found = Journal.reopened(self._environment.label, journal or known[0], cluster.journals)
+            return leave_report(self._environment.label, found.id)
+
     def request_stop(self) -> str:
         """Ask the runner of the change that runs to stop at its next safe point; the journal's id.
 
@@ -185,7 +206,8 @@ class Rotations:
         journal.write("snapshot", **cluster.view().to_line("before"))
         self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
         engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
-        engine.run([node.name for node in plan.nodes], current, recorded)
+        with self._reported(journal):
+            engine.run([node.name for node in plan.nodes], current, recorded)
         return engine.report
 
     def _reopen(self, cluster: Cluster, lease: HeldLease, journal: Journal, progress: Progress) -> Engine:
@@ -258,6 +280,25 @@ class Rotations:
         except TrivetError as error:
             engine.halted(error)
             raise
+
+    @contextmanager
+    def _reported(self, journal: Journal) -> Iterator[None]:
+        """Leave the report of a change however it ends, except by a kill."""
+        try:
+            yield
+        except Exception:
+            self._report(journal)
+            raise
+        self._report(journal)
+
+    def _report(self, journal: Journal) -> None:
+        """No failure to write it may hide the error that is on its way to the operator."""
+        try:
+            files = leave_report(self._environment.label, journal.id)
+        except (TrivetError, OSError) as error:
+            self._listener({"event": "note", "text": f"no report was written: {error}"})
+        else:
+            self._listener({"event": "report", "html": str(files.html), "json": str(files.json)})
 
     def _lease(self, cluster: Cluster, purpose: str, patience: bool = False) -> AbstractContextManager[HeldLease]:
         return cluster.lease(

@@ -154,7 +154,7 @@ class NodeSteps:
         :raises RotationHalted: when something still is after IN_FLIGHT_SECONDS.
         """
         arguments = ("proxy", "hold", backend, "--wait", str(IN_FLIGHT_SECONDS))
-        answers = self._nodes.agents(self._environment.nodes, *arguments, timeout=IN_FLIGHT_SECONDS + 15)
+        answers = self._nodes.agents(self._environment.proxies, *arguments, timeout=IN_FLIGHT_SECONDS + 15)
         left = sum(answer["in_flight"] for answer in answers.values())
         if left:
             raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
@@ -174,7 +174,8 @@ class NodeSteps:
         for backend in ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search"):
             ended = functools.partial(self._idle, backend)
             self._wait(ended, SETTLE_SECONDS, f"requests of {backend} on {self._node.name} to end")
-        self._nodes.agent(self._node, "search", "allocation", "primaries", timeout=60)
+        mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
+        self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
 
     def _idle(self, backend: str) -> bool:
@@ -199,7 +200,7 @@ class NodeSteps:
 
     def stop(self) -> None:
         """Stop the services of the node."""
-        self._playbook("rotation/stop.yml")
+        self._playbook("rotation/stop.yml", rotation_owner=self._owner)
 
     def resize(self) -> None:
         """Stop the machine, make it larger, start it."""
@@ -308,7 +309,7 @@ class NodeSteps:
         everyone = ",".join(node.name for node in self._environment.nodes)
         self._wait(self._used_everywhere, SETTLE_SECONDS, f"every proxy to use {self._node.name} again")
         answering = self._answering("proxy", "release", "db_writer", "--ready", everyone)
-        if len(answering) < len(self._environment.nodes):
+        if len(answering) < len(self._environment.proxies):
             # keepalived has given the addresses of the lost node to others; they are sorted out when it is back.
             self._tell("a node does not answer: the gateway addresses stay where they are")
             return
@@ -350,7 +351,7 @@ class NodeSteps:
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         self.undrain()
 
-    def _playbook(self, playbook: str) -> None:
+    def _playbook(self, playbook: str, **variables: str) -> None:
         role = ""
 
         def listen(event: PlaybookEvent) -> None:
@@ -359,10 +360,18 @@ class NodeSteps:
                 role = event.role
                 self._tell(role)
 
-        run_playbook(self._environment, playbook, limit=[self._node.name], listener=listen, interruptible=False)
+        run_playbook(
+            self._environment,
+            playbook,
+            variables=variables,
+            limit=[self._node.name],
+            listener=listen,
+            interruptible=False,
+        )
 
     def _agents(self, *arguments: str) -> dict[str, dict[str, Any]]:
-        return self._nodes.agents(self._environment.nodes, *arguments)
+        """The answers of every node with an HAProxy, web nodes among them: each sends requests on its own."""
+        return self._nodes.agents(self._environment.proxies, *arguments)
 
     def _answering(self, *arguments: str) -> dict[str, dict[str, Any]]:
         """The answers of the nodes that can be asked; this node's own must be among them.
@@ -378,7 +387,7 @@ class NodeSteps:
                     raise
                 return node.name, None
 
-        answers = self._nodes.at_once(ask, self._environment.nodes)
+        answers = self._nodes.at_once(ask, self._environment.proxies)
         return {name: answer for name, answer in answers if answer is not None}
 
     def _status_command(self) -> str:

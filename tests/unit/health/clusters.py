@@ -15,6 +15,7 @@ from trivet.health.facts import (
     FilesFacts,
     GatewayFacts,
     HostFacts,
+    IdentityFacts,
     NodeFacts,
     Page,
     Peer,
@@ -102,6 +103,13 @@ def _node(number: int, count: int) -> NodeFacts:
             memory_mib=1920,
             memory_available_mib=500,
             disks={"/": Disk(free_percent=50.0, free_mib=9000, free_inodes_percent=90.0)},
+        ),
+        identity=IdentityFacts(
+            environment="test",
+            node_id=number,
+            address=address(number),
+            gateways=tuple(gateway(n) for n in range(1, count + 1)),
+            search_engine="opensearch",
         ),
     )
 

@@ -14,7 +14,7 @@ from trivet.health.collectors.files import client_facts
 from trivet.health.config import NodeConfig
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.external import NoAnswer
-from trivet.health.facts import FilesFacts, NodeFacts, ProxyServer, Unreachable
+from trivet.health.facts import FilesFacts, IdentityFacts, NodeFacts, ProxyServer, Unreachable
 from trivet.health.findings import State
 from trivet.health.verdict import Verdict, assess
 
@@ -39,6 +39,7 @@ def with_web(known: bool = True) -> clusters.Facts:
             facts[name] = clusters.change(facts[name], "proxies.servers", (*servers, server))
     marks = replace(member.files, glusterd="inactive", peers=(), heal=(), replicas=0, volume_status="")
     facts[WEB] = NodeFacts(
+        identity=IdentityFacts(environment="test", node_id=11),
         node=WEB,
         address="10.0.0.31",
         asked_at=clusters.NOW,

@@ -104,7 +104,7 @@ class World:
 
 
 class Handle:
-    """What one runner has of the world. `kill_at`: the number of the act at which it dies, before or after its effect."""
+    """What one runner has of the world. `kill_at`: number of the act at which it dies, before or after its effect."""
 
     def __init__(self, world: World, kill_at: int | None = None, after: bool = False) -> None:
         self.world = world

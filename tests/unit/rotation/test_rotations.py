@@ -128,7 +128,7 @@ def test_a_second_change_waits_until_the_first_is_over() -> None:
     with pytest.raises(RotationHalted):
         rotations(world).apply(RESIZE)
     before = list(world.acts)
-    with pytest.raises(InputError, match="resize to size 12 by .* is not over") as raised:
+    with pytest.raises(InputError, match=r"resize to size 12 by .* is not over") as raised:
         rotations(world).apply(change_of(Kind.PATCH))
     assert raised.value.next_command is not None
     assert "trivet rotation status test" in raised.value.next_command

@@ -23,6 +23,9 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
         if facts.node != node:
             reason = f"{cluster.expectation.address_of(node)} answers as {facts.node}"
             yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
+        if facts.identity.error is not None:
+            reason = f"does not say as what it was set up: {facts.identity.error}"
+            yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
         if facts.host.error is not None:
             reason = f"no answer: {facts.host.error}"
             yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.on(node, "trivet-agent collect"))

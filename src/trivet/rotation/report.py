@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report that every change leaves beside its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trivet.agent.journal import parse
+from trivet.probe.report import ProbeReport
+from trivet.report import ReportFiles, write_report
+from trivet.rotation.journal import rotations_directory, state_directory
+
+
+def reports_directory(label: str) -> Path:
+    """The reports of an environment's changes on this machine."""
+    return state_directory() / label.replace("/", "-") / "reports"
+
+
+def leave_report(label: str, journal: str, probe: ProbeReport | None = None) -> ReportFiles:
+    """Write the report of a change from this machine's copy of its journal; again, it replaces the earlier one.
+
+    :param label: what an operator types for the environment.
+    :param journal: the journal's id.
+    :param probe: what the load beside the change found; None when availability was not measured.
+    :raises TrivetError: when the files cannot be written.
+    """
+    path = rotations_directory(label) / f"{journal}.jsonl"
+    return write_report(parse(path.read_text(encoding="utf-8")), reports_directory(label), probe=probe)
