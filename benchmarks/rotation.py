@@ -15,10 +15,11 @@ import json
 import sys
 from collections.abc import Iterator
 
+from trivet.agent.journal import parse
 from trivet.ansible import load_environment
 from trivet.model import Node
 from trivet.remote import Nodes
-from trivet.rotation.journal import Journal, state_directory
+from trivet.rotation.journal import rotations_directory
 
 UNITS = (
     "elasticsearch",
@@ -67,8 +68,7 @@ def unit_seconds(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]
 def main() -> None:
     """Measure and print."""
     environment = load_environment(sys.argv[1])
-    folder = state_directory() / environment.label / "rotations"
-    lines = Journal(max(folder.glob("*.jsonl"))).lines()
+    lines = parse(max(rotations_directory(environment.label).glob("*.jsonl")).read_text(encoding="utf-8"))
     result = {}
     with Nodes(environment) as nodes:
         for node in environment.nodes:

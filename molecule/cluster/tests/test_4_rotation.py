@@ -6,18 +6,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from trivet.ansible import load_environment
-from trivet.api import rotate_under_load
+from trivet.api import Environment, measured
 from trivet.lab import Lab, LabState
 from trivet.rotation.journal import state_directory
+from trivet.rotation.report import reports_directory
 
 LEAST_REQUESTS = 5000
 RATE = 25.0
 
 
 def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
-    environment = load_environment(lab.name)
-    report, rotation = rotate_under_load(environment, "12", RATE, listener=print)
+    environment = Environment.load(lab.name)
+    report, rotation = measured(
+        environment.description, RATE, lambda listener: environment.upscale("12", listener=listener), listener=print
+    )
     (state_directory() / lab.name / "rotation-report.json").write_text(json.dumps(report.to_json()))
     assert report.total.failures == 0, report.failures
     assert report.total.requests >= LEAST_REQUESTS
@@ -27,3 +29,6 @@ def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     assert sorted({time.node for time in rotation.times}) == sorted(node.name for node in lab.nodes)
     target = Lab.node_size(LabState.load(lab.name), "12")
     assert {(node.cpus, node.memory_mib) for node in Lab(lab.name).status().nodes} == {(target.cpus, target.memory_mib)}
+    assert [line["kind"] for line in rotation.lines][-2:] == ["snapshot", "done"]
+    shown = json.loads(next(reports_directory(lab.name).glob("*-resize.json")).read_text())
+    assert shown["ok"] is True, shown

@@ -38,7 +38,7 @@ from trivet.agent.haproxy import (
     real_servers,
     stat_command,
 )
-from trivet.agent.hold import HOLD_SECONDS, AsyncRuntime, HoldPort
+from trivet.agent.hold import AsyncRuntime, HoldPort
 from trivet.agent.proxy import CHECK_PORT
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 
@@ -46,8 +46,10 @@ REQUEST_SECONDS = 2.0
 REQUEST_BYTES = 64
 KEEP_SECONDS = 1.0
 """How often overdue flags and holds are looked for."""
-HOLD_LIMIT_SECONDS = HOLD_SECONDS + 10.0
-"""A switch left in maintenance for longer is thrown back: by then clients get errors, and whoever held is gone."""
+HOLD_LIMIT_SECONDS = 8.0
+"""A switch left in maintenance for longer is thrown back: whoever held is gone, and clients seldom wait longer than 10 s.
+
+A hand-over gives itself less than that (``trivet.rotation.steps``)."""
 PEER_SECONDS = 0.5
 
 log = logging.getLogger(__name__)

@@ -127,11 +127,19 @@ def host_key(name: str) -> str:
 
 
 def stop(name: str, *, force: bool = False, timeout: int = 180) -> None:
-    """Stop a node; with ``force`` as if its power were cut."""
-    if listed()[name].state == "Stopped":
-        return
+    """Stop a node; with ``force`` as if its power were cut.
+
+    A stop that another process began (a killed runner's goes on in the daemon) is waited for.
+    """
     command = ["incus", "stop", name] + (["--force"] if force else ["--timeout", str(timeout)])
-    run(command, timeout=timeout + 30)
+    deadline = time.monotonic() + timeout
+    while listed()[name].state != "Stopped":
+        result = attempt(command, timeout=timeout + 30)
+        if result.returncode == 0:
+            return
+        if "busy" not in result.stderr or time.monotonic() > deadline:
+            raise LabError(f"{name} was not stopped: {result.stderr.strip()}", f"incus info --show-log {name}")
+        time.sleep(1)
 
 
 def resize(name: str, size: Size) -> None:

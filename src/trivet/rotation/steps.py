@@ -21,9 +21,9 @@ from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_b
 # Renewed at the gate; the drain of a killed runner ends by itself after that.
 DRAIN_EXPIRES_SECONDS = 3600
 SETTLE_SECONDS = 60.0
-# What is in flight must end so soon that a hold, with the hand-over after it, stays well below a client's patience.
-IN_FLIGHT_SECONDS = 5.0
-APPLIED_SECONDS = 5.0
+# Together below the limit at which the agents release a hold by themselves, which is below a client's patience.
+IN_FLIGHT_SECONDS = 4.0
+APPLIED_SECONDS = 3.0
 # What is busy may stay so: a state transfer of a large database. What is broken is given the time of a slow start.
 GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
