@@ -47,7 +47,7 @@ REQUEST_BYTES = 64
 KEEP_SECONDS = 1.0
 """How often overdue flags and holds are looked for."""
 HOLD_LIMIT_SECONDS = 8.0
-"""A switch left in maintenance for longer is thrown back: whoever held is gone, and clients seldom wait longer than 10 s.
+"""A switch left in maintenance for longer is thrown back: whoever held is gone, and clients hardly wait for 10 s.
 
 A hand-over gives itself less than that (``trivet.rotation.steps``)."""
 PEER_SECONDS = 0.5
