@@ -30,6 +30,8 @@ BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
 POLL_SECONDS = 0.1
+# A look at all facts of three nodes costs each of them a second of a CPU.
+LOOK_SECONDS = 2.0
 MEMORY_TOLERANCE = 0.15
 
 Tell = Callable[[str], None]
@@ -118,23 +120,24 @@ class NodeSteps:
         self._held("db_writer", self._writer_applied)
 
     def _writer_applied(self) -> str:
-        """Wait until the successor has applied all commits; the nodes that may be the writer then."""
-        for other in self._others:
-            self._wait_applied(other)
-        return ",".join(other.name for other in self._others)
+        """Wait until every other node has applied all commits; the nodes that may be the writer then."""
+        names = [other.name for other in self._others]
+        self._wait(self._applied, APPLIED_SECONDS, f"{' and '.join(names)} to apply what {self._node.name} committed")
+        return ",".join(names)
 
     def _hand_over_redis(self, instance: str) -> None:
         self._tell(f"handing over the Redis primary of {instance}")
-        # The release waits until every proxy has seen for itself that the new primary, and it alone, is one.
-        self._held(
+        new = self._held(
             f"redis_{instance}_primary",
             lambda: str(self._nodes.agent(self._node, "redis", "failover", instance, timeout=60)["to"]),
         )
+        self._nodes.agent(self._node, "redis", "settled", instance, "--primary", new, timeout=60)
 
-    def _held(self, backend: str, swap: Callable[[], str]) -> None:
+    def _held(self, backend: str, swap: Callable[[], str]) -> str:
         """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens.
 
         :param swap: hands over; returns the servers to use from then on, separated by commas.
+        :returns: what ``swap`` returned.
         """
         started = time.monotonic()
         ready = ",".join(node.name for node in self._environment.nodes)
@@ -147,6 +150,7 @@ class NodeSteps:
         if unsettled:
             raise RotationHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
         self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
+        return ready
 
     def _hold(self, backend: str) -> None:
         """Hold a backend on every proxy and wait until nothing of it is in flight.
@@ -159,13 +163,10 @@ class NodeSteps:
         if left:
             raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
 
-    def _wait_applied(self, successor: Node) -> None:
-        wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
-        self._wait(
-            lambda: self._nodes.agent(successor, "galera", "status")["last_committed"] >= wanted,
-            APPLIED_SECONDS,
-            f"{successor.name} to apply what {self._node.name} committed",
-        )
+    def _applied(self) -> bool:
+        answers = self._nodes.agents(self._environment.nodes, "galera", "status")
+        wanted = answers[self._node.name]["last_committed"]
+        return all(answers[other.name]["last_committed"] >= wanted for other in self._others)
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
@@ -294,7 +295,7 @@ class NodeSteps:
                 return
             broken = any(item.state is State.BROKEN for item in verdict.findings)
             patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
     def _trigger_heal(self) -> None:
         """Heal the volume now instead of at its next crawl; the verdict says when nothing is left."""
@@ -344,7 +345,7 @@ class NodeSteps:
                 patience.spend(words[0], broken, what, self._status_command())
             else:
                 since = since or time.monotonic()
-            time.sleep(1)
+            time.sleep(LOOK_SECONDS)
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""
