@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,9 +28,11 @@ GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
-POLL_SECONDS = 0.1
-# A look at all facts of three nodes costs each of them a second of a CPU.
+POLL_SECONDS = 0.25
+# Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
+LOOK_APART_SECONDS = 0.5
+DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
 MEMORY_TOLERANCE = 0.15
 
 Tell = Callable[[str], None]
@@ -85,6 +86,7 @@ class NodeSteps:
         self._tell = tell
         self._others = [other for other in environment.nodes if other.name != node.name]
         self._gateway = GatewayMove(nodes, owner, tell)
+        self._busy: list[str] = []
 
     def apply(self, step: Step) -> None:
         """Do one step and wait until it is done.
@@ -172,16 +174,20 @@ class NodeSteps:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
         self._wait(self._drained_everywhere, SETTLE_SECONDS, f"every proxy to drain {self._node.name}")
-        for backend in ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search"):
-            ended = functools.partial(self._idle, backend)
-            self._wait(ended, SETTLE_SECONDS, f"requests of {backend} on {self._node.name} to end")
+        self._wait(self._idle, SETTLE_SECONDS, f"requests on {self._node.name} to end", lambda: ", ".join(self._busy))
         mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
         self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
 
-    def _idle(self, backend: str) -> bool:
-        answers = self._agents("proxy", "sessions", backend)
-        return not any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers.values())
+    def _idle(self) -> bool:
+        """Whether no proxy has a session with the node; which backends have one is remembered for the message."""
+        answers = self._agents("proxy", "sessions").values()
+        self._busy = [
+            backend
+            for backend in DRAINED_BACKENDS
+            if any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers)
+        ]
+        return not self._busy
 
     def _keep_drained(self) -> None:
         """Set or renew the drain, so that a slow step does not outlive it."""
@@ -286,7 +292,7 @@ class NodeSteps:
             if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
                 self._trigger_heal()
                 healed_at = time.monotonic()
-            verdict = observe(self._nodes).verdict
+            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
             lost = others_broken(verdict, self._node.name)
             words = own_blocking(verdict, self._node.name) if lost else blocking(verdict, drained=self._node.name)
             if not words:
@@ -336,7 +342,7 @@ class NodeSteps:
         since: float | None = None
         patience = Patience(self._tell)
         while since is None or time.monotonic() - since < SOAK_SECONDS:
-            verdict = observe(self._nodes).verdict
+            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
             words = blocking(verdict, drained=None)
             if words:
                 since = None
