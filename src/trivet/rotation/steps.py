@@ -13,7 +13,7 @@ from trivet.health.findings import State
 from trivet.model import Environment, Node
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
-from trivet.rotation.change import Change, Step
+from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
 from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
 
@@ -93,6 +93,9 @@ class NodeSteps:
 
         :raises TrivetError: when it cannot be done; the rotation then halts.
         """
+        if step in TAKES_OUT and self._change.kind is Kind.REPLACE and self._is_gone():
+            self._tell("the machine does not answer: there is nothing to take out of use")
+            return
         {
             Step.HAND_OVER: self.hand_over,
             Step.DRAIN: self.drain,
@@ -107,6 +110,9 @@ class NodeSteps:
             Step.UNDRAIN: self.undrain,
             Step.SOAK: self.soak,
         }[step]()
+
+    def _is_gone(self) -> bool:
+        return not self._nodes.run(self._node, ["true"]).reached
 
     def hand_over(self) -> None:
         """Move the database writer and the Redis primaries to another node, while new connections are held."""
@@ -251,7 +257,7 @@ class NodeSteps:
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
                 f"{self._node.ssh_host}, so the provider must give it that one"
             )
-        self._playbook("rotation/replace.yml")
+        self._playbook("rotation/replace.yml", rotation_owner=self._owner)
 
     def _check_size(self) -> None:
         """Refuse to go on with a machine that did not become what was asked for.

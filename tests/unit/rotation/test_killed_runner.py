@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from simulation import NAMES, Handle, Killed, World, change_of, environment
 
 from trivet.errors import InputError
+from trivet.report import ReportFiles
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind
@@ -32,6 +33,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()
     monkeypatch.setattr(rotations_module, "run_owner", lambda: f"operator@laptop:{next(numbers)}")
+    # Its report has tests of its own (test_rotations.py); a thousand of them would only cost time here.
+    monkeypatch.setattr(rotations_module, "leave_report", lambda *_: ReportFiles(Path("page"), Path("data")))
 
 
 @functools.cache
