@@ -91,6 +91,11 @@ class Change:
         return (*TAKES_OUT, *middle, *BRINGS_BACK)
 
     @property
+    def needs_machines(self) -> tuple[str, ...]:
+        """Nodes whose machines must be there for it: one that is replaced may be gone already."""
+        return () if self.kind is Kind.REPLACE else self.nodes
+
+    @property
     def purpose(self) -> str:
         """What for, in words for another operator."""
         if self.rolls_back:

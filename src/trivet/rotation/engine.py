@@ -226,7 +226,9 @@ class Engine:
         :raises RotationHalted: when the environment is not healthy.
         """
         view = settled(self._cluster)
-        reasons = view.blocking()
+        # A node that is replaced may be the reason why the environment is not healthy.
+        replaced = self._change.kind is Kind.REPLACE
+        reasons = view.not_serving(but=remaining[0]) if replaced else view.blocking()
         if reasons:
             raise RotationHalted(
                 f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:TOLD_REASONS])}",

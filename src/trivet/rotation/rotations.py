@@ -68,7 +68,7 @@ class Rotations:
         """
         with self._connect(self._environment) as cluster:
             check_input(cluster, change)
-            cluster.check(change.nodes)
+            cluster.check(change.needs_machines)
             plan = self._agreed(cluster, change, shown)
             with self._lease(cluster, change.purpose) as lease:
                 # Somebody may have finished a change between the plan and the lease.
@@ -237,7 +237,7 @@ class Rotations:
             with self._lease(cluster, f"{verb}: {chosen['change'].get('summary', 'change')}", patience=True) as lease:
                 # Only under the lease is it certain that nobody else goes on with it.
                 chosen = self._open_journal(cluster)
-                cluster.check(tuple(chosen["change"]["nodes"]))
+                cluster.check(Change.from_dict(chosen["change"]).needs_machines)
                 yield cluster, lease, Journal.reopened(self._environment.label, chosen["id"], cluster.journals)
 
     def _open_journal(self, cluster: Cluster) -> dict[str, Any]:
