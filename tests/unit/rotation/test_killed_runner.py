@@ -7,6 +7,7 @@ and just after its effect. Whoever goes on may be at another machine, which has 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from pathlib import Path
@@ -29,6 +30,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
     monkeypatch.setattr(engine, "LOOK_SECONDS", 0.0)
+    # Thousands of runs: their reports, which other tests look at, would take most of the time.
+    monkeypatch.setattr(rotations_module, "reported", lambda *_: contextlib.nullcontext())
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()
     monkeypatch.setattr(rotations_module, "run_owner", lambda: f"operator@laptop:{next(numbers)}")
