@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from trivet.health.collect import collect_node
+
+NICENESS = 15
+"""A look must not slow down the customers whom it is for: it starts some dozen programs, on every node at once."""
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,4 +21,5 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_collect(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Ask all collectors of the health package."""
+    os.nice(NICENESS)
     return collect_node(config)

@@ -113,6 +113,8 @@ def release(runtime: Runtime, backend: str, ready: Sequence[str], maint: Sequenc
         runtime.tell(f"set server {backend}/{name} state maint")
     for name in ready:
         runtime.tell(f"set server {backend}/{name} state ready")
+    if backend != STICKY_BACKEND and len(ready) == 1:
+        _believe(runtime, backend, ready[0], names)
     settled = settle(lambda: real_servers(parse_stat(runtime.ask(stat_command(backend))), backend), backend, ready)
     if backend == STICKY_BACKEND:
         move_entry(runtime, ready)
@@ -120,12 +122,22 @@ def release(runtime: Runtime, backend: str, ready: Sequence[str], maint: Sequenc
     return {"backend": backend, "held": False, "settled": settled, "writer": writer(runtime)}
 
 
+def _believe(runtime: Runtime, backend: str, primary: str, names: set[str]) -> None:
+    """Tell HAProxy who the primary is, which its checks would find out in a second; they go on and correct a lie.
+
+    The others first: for a moment without a primary connections are held, with two of them writes could go astray.
+    """
+    for name in sorted(names - {primary}):
+        runtime.tell(f"set server {backend}/{name} health down")
+    runtime.tell(f"set server {backend}/{primary} health up")
+
+
 def settle(
     look: Callable[[], list[Server]], backend: str, ready: Sequence[str], seconds: float = SETTLE_SECONDS
 ) -> bool:
     """Wait until a ready server is up, and, where only one can be the primary, until it alone is.
 
-    HAProxy needs two checks to see that a primary of Redis has become a replica. False when the time is over.
+    False when the time is over.
     """
     end = time.monotonic() + seconds
     while True:

@@ -29,10 +29,15 @@ Found = TypeVar("Found")
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``redis …`` to the agent's command line."""
     commands = subparsers.add_parser("redis", help="Redis and Sentinel").add_subparsers(required=True)
-    failover = commands.add_parser("failover", help="make a replica the primary, and wait until all agree")
+    failover = commands.add_parser("failover", help="make a replica the primary, by Sentinel")
     failover.add_argument("instance", choices=tuple(REDIS_PORTS))
     failover.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     failover.set_defaults(run=run_failover)
+    settled = commands.add_parser("settled", help="wait until Sentinel and every replica have taken a primary over")
+    settled.add_argument("instance", choices=tuple(REDIS_PORTS))
+    settled.add_argument("--primary", required=True, metavar="NODE")
+    settled.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
+    settled.set_defaults(run=run_settled)
     commands.add_parser("status", help="the facts of this node").set_defaults(run=run_status)
 
 
@@ -44,6 +49,11 @@ def run_status(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str
 def run_failover(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Hand the primary over; call it while the proxies hold the backend."""
     return Failover(NodeConfig.from_mapping(config), args.instance, args.timeout).run()
+
+
+def run_settled(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Wait for the end of a hand-over, which no client needs to wait for."""
+    return Failover(NodeConfig.from_mapping(config), args.instance, args.timeout).settle(args.primary)
 
 
 class Failover:
@@ -61,11 +71,14 @@ class Failover:
         self._seconds = seconds
 
     def run(self) -> dict[str, Any]:
-        """Hand over.
+        """Hand over, until the new primary is one and has a replica. Clients are held meanwhile, so that is all.
+
+        Sentinel looks at what it promoted once a second only, and tells the others after that: with the proxies held
+        this is waited for by `settle`, after their release.
 
         Raises:
-            AgentError: before anything was changed: the replicas did not catch up, or Sentinel refuses. After: not all
-                agreed in time.
+            AgentError: before anything was changed: the replicas did not catch up, or Sentinel refuses. After: no
+                replica was promoted in time, or none follows it.
         """
         started = time.monotonic()
         old = self._agreed_primary()
@@ -74,10 +87,11 @@ class Failover:
         with self._writes_paused(old):
             self._wait(lambda: self._caught_up(old), CATCH_UP_SECONDS, "the replicas have not caught up")
             self._order_failover()
-            new = self._wait(lambda: self._agreed_primary(other_than=old), self._seconds, "the Sentinels do not agree")
-        # Sentinel would say the same to the old primary, but only after it saw it play the primary for 8 s.
-        self._follow(old, new)
-        self._wait(lambda: self._all_follow(new), self._seconds, f"not every replica follows {new}")
+            new = self._wait(lambda: self._promoted(old), self._seconds, "no replica was promoted")
+            # While its writes are paused: none may be acknowledged that the new primary never gets. Sentinel would say
+            # the same to the old primary, but only after it saw it play the primary for 8 s.
+            self._follow(old, new)
+        self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}")
         return {
             "instance": self._instance,
             "from": self._name(old),
@@ -85,7 +99,36 @@ class Failover:
             "seconds": round(time.monotonic() - started, 3),
         }
 
-    def _agreed_primary(self, other_than: str | None = None) -> str | None:
+    def settle(self, primary: str) -> dict[str, Any]:
+        """Wait until every Sentinel calls a node the primary and every instance follows it.
+
+        Args:
+            primary: the node's name.
+
+        Raises:
+            AgentError: there is no such node, or they do not in time.
+        """
+        started = time.monotonic()
+        address = next((item.address for item in self._config.members if item.name == primary), None)
+        if address is None:
+            raise AgentError(f"{primary} is no node of this environment")
+        self._wait(lambda: self._agreed_primary() == address, self._seconds, "the Sentinels do not agree")
+        self._wait(lambda: self._all_follow(address), self._seconds, f"not every replica follows {primary}")
+        return {"instance": self._instance, "primary": primary, "seconds": round(time.monotonic() - started, 3)}
+
+    def _promoted(self, old: str) -> str | None:
+        """The address of the instance that has become a primary beside the old one."""
+        for address in self._addresses:
+            view = self._instance_at(address) if address != old else None
+            if view is not None and view.role == "master":
+                return address
+        return None
+
+    def _has_replica(self, primary: str) -> bool:
+        view = self._instance_at(primary)
+        return view is not None and any(item.state == "online" for item in view.replicas)
+
+    def _agreed_primary(self) -> str | None:
         """The address that every Sentinel that answers calls the primary, if a majority answers; else None."""
         views = [
             self._ask(address, SENTINEL_PORT, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._instance)
@@ -94,7 +137,7 @@ class Failover:
         primaries = [str(view[0]) for view in views if isinstance(view, list) and view]
         if len(primaries) * 2 <= len(self._addresses) or len(set(primaries)) != 1:
             return None
-        return primaries[0] if primaries[0] != other_than else None
+        return primaries[0]
 
     def _caught_up(self, primary: str) -> bool:
         """Whether the primary has replicas, and all that are online are where it is."""

@@ -121,14 +121,14 @@ class Lab:
         network.remove_network(state.bridge, state.subnet)
         shutil.rmtree(directory)
 
-    def add_web_node(self, name: str, size: str) -> str:
-        """Make a machine for a web node and start it; harmless when it is there. Its address.
+    def add_machine(self, name: str, size: str) -> str:
+        """Make the machine of a node, or of a new web node, and start it; harmless when it is there. Its address.
 
         :raises LabError: when there is no such lab, or another lab has an instance of that name.
         """
         check_name(name)
         state = LabState.load(self.name)
-        node = state.web_node(name)
+        node = next((node for node in state.nodes if node.name == name), None) or state.web_node(name)
         present = instances.listed().get(name)
         if present is not None and present.lab != state.name:
             raise LabError(f"an instance {name} exists that belongs to lab {present.lab}")
@@ -140,8 +140,11 @@ class Lab:
         self._write_known_hosts(state)
         return node.address
 
-    def remove_web_node(self, name: str) -> None:
-        """Remove the machine of a web node. Harmless when there is none, or when the instance is not of this lab."""
+    def remove_machine(self, name: str) -> None:
+        """Remove the machine of a node or of a web node. A node keeps its place and its address.
+
+        Harmless when there is none, or when the instance is not of this lab.
+        """
         state = LabState.load(self.name)
         present = instances.listed().get(name)
         if present is not None and present.lab == state.name:

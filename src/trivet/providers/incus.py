@@ -10,7 +10,7 @@ from trivet.model.size import Size
 
 
 class IncusProvider:
-    """Makes and removes web nodes of a lab, and resizes its nodes by their limits.
+    """Makes, removes, and by their limits resizes the machines of a lab.
 
     :raises InputError: when the environment is no lab of this machine.
     """
@@ -54,11 +54,11 @@ class IncusProvider:
 
     def create(self, name: str, size: str) -> str:
         """Make a container of the lab, or start the one that is there; its address on the lab's bridge."""
-        address = Lab(self._state.name).add_web_node(name, size)
+        address = Lab(self._state.name).add_machine(name, size)
         self._state = LabState.load(self._state.name)
         return address
 
     def delete(self, node: Node) -> None:
         """Remove the container with its disk."""
-        Lab(self._state.name).remove_web_node(node.name)
+        Lab(self._state.name).remove_machine(node.name)
         self._state = LabState.load(self._state.name)

@@ -20,7 +20,7 @@ from trivet.remote import Nodes, observe
 from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
-from trivet.rotation.steps import NodeSteps
+from trivet.rotation.steps import LOOK_APART_SECONDS, NodeSteps
 from trivet.rotation.view import View, view_of
 
 Tell = Callable[[str], None]
@@ -107,7 +107,7 @@ class LiveCluster:
 
     def view(self) -> View:
         """How it stands now."""
-        return view_of(self._environment, observe(self._nodes))
+        return view_of(self._environment, observe(self._nodes, apart=LOOK_APART_SECONDS))
 
     def target(self, size: str) -> Size:
         """What a node of this provider gets at a size of the table."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from trivet.health.findings import State
 from trivet.model import Environment, Node
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
-from trivet.rotation.change import Change, Step
+from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
 from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
 
@@ -29,7 +28,11 @@ GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.25
+# Customers are served meanwhile, and a look costs every node some CPU.
+LOOK_SECONDS = 2.0
+LOOK_APART_SECONDS = 0.5
+DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
 MEMORY_TOLERANCE = 0.15
 
 Tell = Callable[[str], None]
@@ -83,12 +86,16 @@ class NodeSteps:
         self._tell = tell
         self._others = [other for other in environment.nodes if other.name != node.name]
         self._gateway = GatewayMove(nodes, owner, tell)
+        self._busy: list[str] = []
 
     def apply(self, step: Step) -> None:
         """Do one step and wait until it is done.
 
         :raises TrivetError: when it cannot be done; the rotation then halts.
         """
+        if step in TAKES_OUT and self._change.kind is Kind.REPLACE and self._is_gone():
+            self._tell("the machine does not answer: there is nothing to take out of use")
+            return
         {
             Step.HAND_OVER: self.hand_over,
             Step.DRAIN: self.drain,
@@ -104,6 +111,9 @@ class NodeSteps:
             Step.SOAK: self.soak,
         }[step]()
 
+    def _is_gone(self) -> bool:
+        return not self._nodes.run(self._node, ["true"]).reached
+
     def hand_over(self) -> None:
         """Move the database writer and the Redis primaries to another node, while new connections are held."""
         if self._agents("proxy", "states")[self._node.name]["writer"] == self._node.name:
@@ -118,23 +128,24 @@ class NodeSteps:
         self._held("db_writer", self._writer_applied)
 
     def _writer_applied(self) -> str:
-        """Wait until the successor has applied all commits; the nodes that may be the writer then."""
-        for other in self._others:
-            self._wait_applied(other)
-        return ",".join(other.name for other in self._others)
+        """Wait until every other node has applied all commits; the nodes that may be the writer then."""
+        names = [other.name for other in self._others]
+        self._wait(self._applied, APPLIED_SECONDS, f"{' and '.join(names)} to apply what {self._node.name} committed")
+        return ",".join(names)
 
     def _hand_over_redis(self, instance: str) -> None:
         self._tell(f"handing over the Redis primary of {instance}")
-        # The release waits until every proxy has seen for itself that the new primary, and it alone, is one.
-        self._held(
+        new = self._held(
             f"redis_{instance}_primary",
             lambda: str(self._nodes.agent(self._node, "redis", "failover", instance, timeout=60)["to"]),
         )
+        self._nodes.agent(self._node, "redis", "settled", instance, "--primary", new, timeout=60)
 
-    def _held(self, backend: str, swap: Callable[[], str]) -> None:
+    def _held(self, backend: str, swap: Callable[[], str]) -> str:
         """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens.
 
         :param swap: hands over; returns the servers to use from then on, separated by commas.
+        :returns: what ``swap`` returned.
         """
         started = time.monotonic()
         ready = ",".join(node.name for node in self._environment.nodes)
@@ -147,6 +158,7 @@ class NodeSteps:
         if unsettled:
             raise RotationHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
         self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
+        return ready
 
     def _hold(self, backend: str) -> None:
         """Hold a backend on every proxy and wait until nothing of it is in flight.
@@ -159,28 +171,29 @@ class NodeSteps:
         if left:
             raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
 
-    def _wait_applied(self, successor: Node) -> None:
-        wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
-        self._wait(
-            lambda: self._nodes.agent(successor, "galera", "status")["last_committed"] >= wanted,
-            APPLIED_SECONDS,
-            f"{successor.name} to apply what {self._node.name} committed",
-        )
+    def _applied(self) -> bool:
+        answers = self._nodes.agents(self._environment.nodes, "galera", "status")
+        wanted = answers[self._node.name]["last_committed"]
+        return all(answers[other.name]["last_committed"] >= wanted for other in self._others)
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
         self._wait(self._drained_everywhere, SETTLE_SECONDS, f"every proxy to drain {self._node.name}")
-        for backend in ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search"):
-            ended = functools.partial(self._idle, backend)
-            self._wait(ended, SETTLE_SECONDS, f"requests of {backend} on {self._node.name} to end")
+        self._wait(self._idle, SETTLE_SECONDS, f"requests on {self._node.name} to end", lambda: ", ".join(self._busy))
         mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
         self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
 
-    def _idle(self, backend: str) -> bool:
-        answers = self._agents("proxy", "sessions", backend)
-        return not any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers.values())
+    def _idle(self) -> bool:
+        """Whether no proxy has a session with the node; which backends have one is remembered for the message."""
+        answers = self._agents("proxy", "sessions").values()
+        self._busy = [
+            backend
+            for backend in DRAINED_BACKENDS
+            if any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers)
+        ]
+        return not self._busy
 
     def _keep_drained(self) -> None:
         """Set or renew the drain, so that a slow step does not outlive it."""
@@ -244,7 +257,7 @@ class NodeSteps:
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
                 f"{self._node.ssh_host}, so the provider must give it that one"
             )
-        self._playbook("rotation/replace.yml")
+        self._playbook("rotation/replace.yml", rotation_owner=self._owner)
 
     def _check_size(self) -> None:
         """Refuse to go on with a machine that did not become what was asked for.
@@ -285,7 +298,7 @@ class NodeSteps:
             if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
                 self._trigger_heal()
                 healed_at = time.monotonic()
-            verdict = observe(self._nodes).verdict
+            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
             lost = others_broken(verdict, self._node.name)
             words = own_blocking(verdict, self._node.name) if lost else blocking(verdict, drained=self._node.name)
             if not words:
@@ -294,7 +307,7 @@ class NodeSteps:
                 return
             broken = any(item.state is State.BROKEN for item in verdict.findings)
             patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
     def _trigger_heal(self) -> None:
         """Heal the volume now instead of at its next crawl; the verdict says when nothing is left."""
@@ -335,7 +348,7 @@ class NodeSteps:
         since: float | None = None
         patience = Patience(self._tell)
         while since is None or time.monotonic() - since < SOAK_SECONDS:
-            verdict = observe(self._nodes).verdict
+            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
             words = blocking(verdict, drained=None)
             if words:
                 since = None
@@ -344,7 +357,7 @@ class NodeSteps:
                 patience.spend(words[0], broken, what, self._status_command())
             else:
                 since = since or time.monotonic()
-            time.sleep(1)
+            time.sleep(LOOK_SECONDS)
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""

@@ -61,6 +61,25 @@ def test_the_writer_moves_to_the_first_that_is_up() -> None:
     assert "set table db_writer key 1 data.server_id 3" in runtime.orders
 
 
+def test_haproxy_is_told_the_new_primary_and_the_others_lose_it_first() -> None:
+    runtime = FakeRuntime("", up=("two",))
+    answer = release(runtime, "redis_session_primary", ["two"], [])
+    assert answer["settled"]
+    assert runtime.orders == [
+        "set server redis_session_primary/two state ready",
+        "set server redis_session_primary/one health down",
+        "set server redis_session_primary/three health down",
+        "set server redis_session_primary/two health up",
+        "set server handover/redis_session_primary state ready",
+    ]
+
+
+def test_without_a_new_primary_the_checks_decide() -> None:
+    runtime = FakeRuntime("", up=("one",))
+    release(runtime, "redis_session_primary", ["one", "two", "three"], [])
+    assert not any("health" in order for order in runtime.orders)
+
+
 @pytest.mark.parametrize(("ready", "maint"), [(["four"], []), (["one"], ["five"]), ([], ["one"]), (["one"], ["one"])])
 def test_a_release_that_makes_no_sense_changes_nothing(ready: list[str], maint: list[str]) -> None:
     runtime = FakeRuntime("one")

@@ -31,10 +31,13 @@ CONFIG = NodeConfig.from_mapping(
 class Cluster(Failover):
     """Three instances and three Sentinels; an ordered failover makes the second instance the primary."""
 
-    def __init__(self, offsets: tuple[int, int, int] = (10, 10, 10), split: bool = False) -> None:
+    def __init__(
+        self, offsets: tuple[int, int, int] = (10, 10, 10), split: bool = False, sentinels_follow: bool = True
+    ) -> None:
         super().__init__(CONFIG, "cache", 0.2)
         self.offsets = dict(zip(ADDRESSES, offsets, strict=True))
         self.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[0])
+        self.sentinels_follow = sentinels_follow
         if split:
             self.sentinels[ADDRESSES[2]] = ADDRESSES[1]
         self.following: dict[str, str | None] = dict.fromkeys(ADDRESSES, ADDRESSES[0]) | {ADDRESSES[0]: None}
@@ -42,7 +45,8 @@ class Cluster(Failover):
 
     def _order_failover(self) -> None:
         self.said.append(("FAILOVER",))
-        self.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[1])
+        if self.sentinels_follow:
+            self.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[1])
         self.following[ADDRESSES[1]] = None
         self.following[ADDRESSES[2]] = ADDRESSES[1]
 
@@ -76,9 +80,26 @@ def test_writes_stop_then_sentinel_acts_and_then_the_old_primary_follows() -> No
     assert [words[:3] for words in cluster.said] == [
         (ADDRESSES[0], "CLIENT", "PAUSE"),
         ("FAILOVER",),
-        (ADDRESSES[0], "CLIENT", "UNPAUSE"),
         (ADDRESSES[0], "REPLICAOF", ADDRESSES[1]),
+        (ADDRESSES[0], "CLIENT", "UNPAUSE"),
     ]
+
+
+def test_a_promoted_replica_is_enough_for_the_clients_and_the_sentinels_are_waited_for_afterwards() -> None:
+    cluster = Cluster(sentinels_follow=False)
+    assert cluster.run()["to"] == "two"
+    with pytest.raises(AgentError, match="Sentinels do not agree"):
+        cluster.settle("two")
+    cluster.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[1])
+    assert cluster.settle("two")["primary"] == "two"
+    cluster.following[ADDRESSES[2]] = ADDRESSES[0]
+    with pytest.raises(AgentError, match="not every replica follows two"):
+        cluster.settle("two")
+
+
+def test_nobody_settles_on_a_node_that_there_is_not() -> None:
+    with pytest.raises(AgentError, match="four is no node"):
+        Cluster().settle("four")
 
 
 def test_nothing_is_ordered_before_the_replicas_have_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:

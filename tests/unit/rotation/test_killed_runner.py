@@ -30,7 +30,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
     monkeypatch.setattr(engine, "LOOK_SECONDS", 0.0)
-    # Thousands of runs: their reports, which other tests look at, would take most of the time.
+    # Reports have tests of their own (test_rotations.py); thousands of them would only cost time here.
     monkeypatch.setattr(rotations_module, "reported", lambda *_: contextlib.nullcontext())
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()

@@ -62,6 +62,22 @@ def test_one_node_after_the_other_and_the_writer_last() -> None:
     assert [event["event"] for event in events] == ["plan", *["step begins", "step ends"] * 27, "report"]
 
 
+@pytest.mark.parametrize("failing", [None, Step.START])
+def test_every_change_leaves_its_report(failing: Step | None) -> None:
+    world, events = World(), []
+    if failing:
+        world.fails["node-3", failing] = RotationHalted("in vain")
+        with pytest.raises(RotationHalted):
+            rotations(world, events).apply(RESIZE)
+    else:
+        rotations(world, events).apply(RESIZE)
+    told = next(event for event in events if event["event"] == "report")
+    shown = json.loads(Path(told["json"]).read_text())
+    assert shown["change"]["outcome"] == ("halted" if failing else "done")
+    assert shown["ok"] is (failing is None)
+    assert "<html" in Path(told["html"]).read_text()
+
+
 def test_this_machine_keeps_the_same_journal_as_the_nodes() -> None:
     world = World()
     report = rotations(world).apply(RESIZE)

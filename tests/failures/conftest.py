@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab like production for changes that are broken off: `bin/test failures`.
+
+The lab is the one that TRIVET_FAILURES_LAB names, by default ``failures``; it is made when missing, and left standing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import healthy, trivet
+
+from trivet.api import Environment
+from trivet.lab import LabState
+
+HEALTHY_SECONDS = 300
+
+
+@pytest.fixture(scope="session")
+def lab() -> LabState:
+    """The lab, converged and healthy."""
+    name = os.environ.get("TRIVET_FAILURES_LAB", "failures")
+    trivet("lab", "up", name, "--like", "production", timeout=1800)
+    trivet("converge", name, timeout=1800)
+    return LabState.load(name)
+
+
+@pytest.fixture
+def environment(lab: LabState) -> Environment:
+    """The environment, which must be healthy before a test and is to be so after it."""
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    while not healthy(lab.name):
+        assert time.monotonic() < deadline, f"{lab.name} is not healthy: trivet status {lab.name}"
+        time.sleep(3)
+    return Environment.load(lab.name)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Iterator[dict[str, object]]:
+    """What the tests measured, by scenario; kept in the file that TRIVET_FAILURES_FIGURES names, if it does."""
+    found: dict[str, object] = {}
+    yield found
+    if path := os.environ.get("TRIVET_FAILURES_FIGURES"):
+        known = json.loads(Path(path).read_text()) if Path(path).exists() else {}
+        Path(path).write_text(json.dumps({**known, **found}, indent=2) + "\n")

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything but the runner breaks during a rotation: it halts, says what and what next, and one command goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commands import Run, healthy, incus, measure, on, row, sizes
+
+from trivet.api import Environment
+from trivet.lab import Lab, LabState
+from trivet.probe import ProbeReport
+
+BIG, SMALL = "12", "6"
+NETWORK_LOST_SECONDS = 60
+ROOM_MIB = 100
+HEALTHY_SECONDS = 300
+
+
+@pytest.fixture
+def size(lab: LabState) -> str:
+    """A size that the lab does not have now."""
+    return SMALL if LabState.load(lab.name).size == BIG else BIG
+
+
+def check(report: ProbeReport, lab: LabState, size: str, figures: dict[str, object], scenario: str) -> None:
+    """What holds at the end of every scenario in which two nodes stayed up."""
+    figures[scenario] = row(report)
+    assert report.total.failures == 0, report.failures
+    check_end(report, lab, size)
+
+
+def check_end(report: ProbeReport, lab: LabState, size: str) -> None:
+    """What holds at the end of every scenario."""
+    assert report.orders.verified and report.orders.found == report.orders.acknowledged > 0
+    assert healthy(lab.name)
+    target = Lab.node_size(LabState.load(lab.name), size)
+    assert sizes(lab.name) == {(target.cpus, target.memory_mib)}
+    assert Environment.load(lab.name).rotations().status()["state"] in ("done", "rolled back")
+
+
+def halted(run: Run, *words: str) -> None:
+    """The run ended at a gate, and its error has the words and names the next command."""
+    assert run.ended() == 2, run.events[-5:]
+    for word in (*words, "rotation"):
+        assert word in run.error, run.error
+
+
+def wait_healthy(lab: LabState) -> None:
+    deadline = time.monotonic() + HEALTHY_SECONDS
+    while not healthy(lab.name):
+        assert time.monotonic() < deadline, f"{lab.name} is not healthy"
+        time.sleep(2)
+
+
+def test_a_machine_a_provider_and_a_service_that_fail(
+    environment: Environment, lab: LabState, size: str, tmp_path: Path, figures: dict[str, object]
+) -> None:
+    """Three faults in one rotation, one at each node; each is mended by hand, and resumed."""
+
+    def work() -> None:
+        run = Run("upscale", lab.name, "--size", size, "--yes")
+        does_not_boot(run)
+        run = Run("rotation", "resume", lab.name, environment={"PATH": failing_provider(tmp_path)})
+        fails_half_way(run)
+        run = Run("rotation", "resume", lab.name)
+        does_not_come_back(run)
+        run = Run("rotation", "resume", lab.name)
+        assert run.ended() == 0, run.error
+
+    def does_not_boot(run: Run) -> None:
+        node = run.until("step begins", step="stop")["node"]
+        incus("config", "set", node, "raw.lxc=lxc.mount.entry = /nonexistent mnt none bind 0 0")
+        halted(run, node, "resize")
+        incus("config", "unset", node, "raw.lxc")
+
+    def fails_half_way(run: Run) -> None:
+        node = run.until("step begins", step="hand over")["node"]
+        halted(run, node, "resize", "quota exceeded")
+
+    def does_not_come_back(run: Run) -> None:
+        node = run.until("step begins", step="drain")["node"]
+        on(node, "systemctl mask php8.2-fpm")
+        halted(run, node, "php")
+        assert "start" in run.error or "gate" in run.error
+        on(node, "systemctl unmask php8.2-fpm")
+
+    report = measure(environment, work)
+    check(report, lab, size, figures, "a machine does not boot; the provider fails half-way; a service does not start")
+
+
+def failing_provider(folder: Path) -> str:
+    """A PATH on which Incus stops machines, but the second time that it is asked it resizes none."""
+    real = shutil.which("incus")
+    program, mark = folder / "incus", folder / "asked"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *limits.cpu=*)\n'
+        f'  if [ -e {mark} ]; then echo "Error: quota exceeded" >&2; exit 1; fi\n'
+        f"  touch {mark};;\n"
+        "esac\n"
+        f'exec {real} "$@"\n'
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_a_state_transfer_a_full_disk_and_a_lost_network(
+    environment: Environment, lab: LabState, size: str, figures: dict[str, object]
+) -> None:
+    """Three more in one rotation: the first needs nobody, the two others are resumed."""
+    transfers: list[str] = []
+
+    def work() -> None:
+        run = Run("upscale", lab.name, "--size", size, "--yes")
+        needs_a_whole_transfer(run)
+        has_no_room(run)
+        run = Run("rotation", "resume", lab.name)
+        loses_its_network(run)
+
+    def needs_a_whole_transfer(run: Run) -> None:
+        node = run.until("step begins", step="start")["node"]
+        on(node, "rm -f /var/lib/mysql/grastate.dat /var/lib/mysql/gvwstate.dat /var/lib/mysql/galera.cache")
+        run.until("step ends", node=node, step="soak")
+        transfers.append(on(node, "journalctl -u mariadb -b --no-pager"))
+
+    def has_no_room(run: Run) -> None:
+        node = run.until("step begins", step="start")["node"]
+        used_mib = int(on(node, "du -sxm /").split()[0])
+        incus("config", "device", "set", node, "root", f"size={used_mib + ROOM_MIB}MiB")
+        on(node, "dd if=/dev/zero of=/ballast bs=1M count=4096 2>/dev/null; true")
+        halted(run, node, "start", "quota exceeded")
+        incus("config", "device", "unset", node, "root", "size")
+        on(node, "rm -f /ballast")
+
+    def loses_its_network(run: Run) -> None:
+        run.until("step ends", step="soak")
+        node = run.until("step begins", step="stop")["node"]
+        with_network_lost(lab, NETWORK_LOST_SECONDS)
+        if run.ended() != 0:
+            assert node in run.error and "rotation" in run.error, run.error
+            run = Run("rotation", "resume", lab.name)
+            assert run.ended() == 0, run.error
+
+    report = measure(environment, work)
+    assert "mariabackup SST completed on joiner" in transfers[0]
+    check(report, lab, size, figures, "SST instead of IST; disk full; the runner loses its network for 60 s")
+
+
+def with_network_lost(lab: LabState, seconds: float) -> None:
+    """Drop every packet of SSH from this machine to the nodes; what customers use is not touched."""
+    rules = (
+        "table inet trivet_failures { chain output { type filter hook output priority 0; "
+        f"ip daddr {lab.subnet} tcp dport 22 drop; }} }}"
+    )
+    subprocess.run(["nft", rules], check=True, timeout=10)
+    try:
+        time.sleep(seconds)
+    finally:
+        subprocess.run(["nft", "delete table inet trivet_failures"], check=True, timeout=10)
+
+
+def test_another_node_dies_during_the_rotation(
+    environment: Environment, lab: LabState, size: str, figures: dict[str, object]
+) -> None:
+    """The node in hand comes back at once; the rotation halts; when the other is back, all is rolled back."""
+    before = LabState.load(lab.name).size
+
+    def work() -> None:
+        run = Run("upscale", lab.name, "--size", size, "--yes")
+        node = run.until("step begins", step="start")["node"]
+        dead = next(other.name for other in lab.nodes if other.name != node)
+        incus("stop", "--force", dead)
+        halted(run, dead)
+        verdict = subprocess.run(["trivet", "status", lab.name], capture_output=True, text=True, timeout=120)
+        assert verdict.returncode == 2 and dead in verdict.stdout
+        assert any(event["event"] == "step ends" and event["step"] == "undrain" for event in run.events)
+        incus("start", dead)
+        wait_healthy(lab)
+        run = Run("rotation", "rollback", lab.name, "--yes")
+        assert run.ended() == 0, run.error
+
+    report = measure(environment, work)
+    # While one node was out and another dead, one alone was left: what failed then is told, not forgiven.
+    figures["another node dies during the rotation, then rollback"] = row(report)
+    check_end(report, lab, before)
