@@ -49,5 +49,11 @@ class ScalingHalted(TrivetError):
     """A scale-out or scale-in stopped; the same command goes on with it."""
 
 
+class ScalingStopped(ScalingHalted):
+    """A scale-out or scale-in stopped between two steps, because it was asked to."""
+
+    exit_code = 130
+
+
 class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""

@@ -17,7 +17,7 @@ from typing import Any
 from trivet.agent import gateway, lease, search, units
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import UNKNOWN_OWNER, FlagFiles
-from trivet.agent.haproxy import HANDOVER_BACKEND, Runtime, parse_stat, stat_command
+from trivet.agent.haproxy import HANDOVER_BACKEND, HOLD_LIMIT_SECONDS, Runtime, parse_stat, stat_command
 from trivet.health.config import DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY
 from trivet.health.external import Deadline, unit_state
 
@@ -212,7 +212,8 @@ def look_holds(_config: Config) -> list[Listed]:
             kind="hold",
             subject=switch.name,
             owner=UNKNOWN_OWNER,
-            what=f"this node's proxy makes new connections of {switch.name} wait; the agent ends it within 30 s",
+            what=f"this node's proxy makes new connections of {switch.name} wait; "
+            f"the agent ends it after {HOLD_LIMIT_SECONDS:.0f} s",
         )
         for switch in switches
         if not switch.up

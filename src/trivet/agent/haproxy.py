@@ -20,6 +20,10 @@ STICKY_BACKEND = "db_writer"
 HANDOVER_BACKEND = "handover"
 """Its servers are switches, one per backend of HOLD_PORTS: in maintenance means "send everybody to the hold port"."""
 HOLD_SERVER = "hold"
+HOLD_LIMIT_SECONDS = 8.0
+"""A switch left in maintenance for longer is thrown back: whoever held is gone, and clients hardly wait for 10 s.
+
+A hand-over gives itself less than that (``trivet.rotation.steps``)."""
 ANSWER_SECONDS = 2.0
 
 

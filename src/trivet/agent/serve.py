@@ -31,6 +31,7 @@ from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.haproxy import (
     HANDOVER_BACKEND,
+    HOLD_LIMIT_SECONDS,
     HOLD_PORTS,
     STICKY_BACKEND,
     parse_entry,
@@ -46,10 +47,6 @@ REQUEST_SECONDS = 2.0
 REQUEST_BYTES = 64
 KEEP_SECONDS = 1.0
 """How often overdue flags and holds are looked for."""
-HOLD_LIMIT_SECONDS = 8.0
-"""A switch left in maintenance for longer is thrown back: whoever held is gone, and clients hardly wait for 10 s.
-
-A hand-over gives itself less than that (``trivet.rotation.steps``)."""
 PEER_SECONDS = 0.5
 
 log = logging.getLogger(__name__)

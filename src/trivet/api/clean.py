@@ -19,7 +19,7 @@ CLEAR_SECONDS = 300.0
 USAGE_EXIT_CODE = 2
 """Of an agent that does not know a command."""
 INTERRUPTED = ("running", "halted")
-"""States of a journal whose rotation has not ended."""
+"""States of a journal whose change has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Leftovers:
 
     :param silent: nodes (or a kind of flag there) that nothing could be found out about, with the reason.
     :param lease: the vote of a live lease: owner, purpose, since_text, expires; None when there is none.
-    :param interrupted: journals of rotations that have not ended: id, owner, state.
+    :param interrupted: journals of changes that have not ended: id, owner, state.
     """
 
     environment: str
@@ -113,9 +113,9 @@ def clean(environment: Environment, shown: Leftovers, *, force: bool = False) ->
 
     Only the owners that were shown are asked for: what somebody else sets meanwhile stays.
 
-    :param force: also while a rotation is interrupted, which may need its flags to go on.
+    :param force: also while a change is interrupted, which may need its flags to go on.
     :raises LeaseHeld: a run holds the lease; nothing was removed.
-    :raises InputError: a rotation is interrupted, and ``force`` was not given; nothing was removed.
+    :raises InputError: a change is interrupted, and ``force`` was not given; nothing was removed.
     """
     with Nodes(environment) as nodes:
         before = _look(nodes, shown.selection)
@@ -141,7 +141,7 @@ def refuse(environment: Environment, left: Leftovers, *, force: bool) -> None:
     """See that nobody needs the flags.
 
     :raises LeaseHeld: a run holds the lease.
-    :raises InputError: a rotation that may own them is interrupted, and ``force`` was not given.
+    :raises InputError: a change that may own them is interrupted, and ``force`` was not given.
     """
     if not left.flags:
         return
@@ -159,9 +159,9 @@ def refuse(environment: Environment, left: Leftovers, *, force: bool) -> None:
     if needing and not force:
         words = ", ".join(f"{item['id']} of {item['owner']} ({item['state']})" for item in needing)
         raise InputError(
-            f"{environment.label}: a rotation is interrupted, and needs its flags to go on or to be taken back: "
-            f"{words}; nothing was removed; resume, abort or roll back that rotation, or, if it is given up for good, "
-            "add --force",
+            f"{environment.label}: a change is interrupted, and needs its flags to go on or to be taken back: "
+            f"{words}; nothing was removed; resume, abort or roll it back (a scale-out or scale-in: the same command "
+            "again), or, if it is given up for good, add --force",
             f"trivet rotation status {environment.label}",
         )
 
@@ -253,7 +253,7 @@ def _flag(node: str, item: dict[str, Any]) -> LeftFlag:
 
 
 def _interrupted(nodes: Nodes, silent: dict[str, str]) -> tuple[dict[str, Any], ...]:
-    """The journals of rotations that have not ended, each once; an agent without journals has none."""
+    """The journals of changes that have not ended, each once; an agent without journals has none."""
     journals: dict[str, dict[str, Any]] = {}
     reached = [node for node in nodes.environment.nodes if node.name not in silent]
     for result in nodes.run_on(reached, ["trivet-agent", "journal", "list"]):

@@ -13,13 +13,12 @@ import typer
 from rich.table import Table
 
 from trivet.ansible import load_environment
-from trivet.api import measured
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import show_report
+from trivet.cli.probe import ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
-from trivet.rotation.engine import Listener, RotationReport, StopRequest
+from trivet.rotation.engine import RotationReport, StopRequest
 from trivet.rotation.plan import Plan
 from trivet.rotation.rotations import Rotations
 
@@ -27,18 +26,9 @@ Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/,
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")]
-ProbeRate = Annotated[
-    float,
-    typer.Option(
-        "--probe",
-        metavar="RATE",
-        help="Ask the shop that many times a second meanwhile, with real orders, and report what failed. 0: do not.",
-    ),
-]
 Nodes = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="A node; may be given again.")]
 
 REFUSED = 2
-FAILED = 1
 
 
 def upscale(
@@ -146,42 +136,37 @@ def run(
     :raises typer.Exit: with 1 when the probe saw a failure.
     """
 
-    def listen(event: Any) -> None:
-        tell(output, event)
-
-    def done(listener: Listener) -> RotationReport:
-        return work(Rotations(environment, listener, stop))
-
-    if not probe:
-        show_times(output, done(listen))
-        return
-    report, rotation = measured(
-        environment, probe, done, listener=listen, partial=lambda figures: show_report(output, figures)
+    beside_probe(
+        environment,
+        output,
+        probe,
+        lambda listener: work(Rotations(environment, listener, stop)),
+        listener=lambda event: tell(output, event),
+        show=show_times,
     )
-    show_times(output, rotation)
-    if output.json:
-        output.data({"event": "probe", **report.to_json()})
-    else:
-        show_report(output, report)
-    if not report.ok:
-        raise typer.Exit(FAILED)
 
 
 @contextmanager
-def stoppable(output: Output) -> Iterator[StopRequest]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop: first where it is safe, then after the step, then at once."""
+def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopRequest]:
+    """Turn Ctrl-C and SIGTERM into a wish to stop: first where it is safe, then after the step, then at once.
+
+    :param after_step: it is safe after every step: the second signal stops at once.
+    """
     stop = StopRequest()
 
     def heed(number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if stop.at_once:
             raise KeyboardInterrupt
-        if stop.by:
-            stop.at_once = True
-            output.event("stopping", text=f"{name} again: stopping after this step, the node stays as it is then")
+        if after_step:
+            text = f"{name}: stopping after this step (again: at once)"
+        elif stop.by:
+            text = f"{name} again: stopping after this step, the node stays as it is then"
         else:
-            stop.by = name
-            output.event("stopping", text=f"{name}: stopping at the next safe point (again: after this step)")
+            text = f"{name}: stopping at the next safe point (again: after this step)"
+        stop.at_once = after_step or bool(stop.by)
+        stop.by = stop.by or name
+        output.event("stopping", text=text)
 
     before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -197,25 +182,15 @@ def tell(output: Output, event: Any) -> None:
     kind = values.pop("event")
     if output.json:
         output.event(kind, **values)
-    elif kind == "probe":
-        addresses = ", ".join(values["urls"])
-        output.event(kind, text=f"probe: {values['rate']:g} requests/s on {addresses}; events in {values['events']}")
-    elif kind == "live":
-        figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
-        output.event(kind, text=f"  probe: {figures}")
     elif kind == "plan":
         output.event(kind, text=f"{values['change']['summary']}; journal {values['journal']}")
     elif kind == "replanned":
         output.event(kind, text=f"planned anew: {values['reason']}")
-    elif kind in ("lease", "note"):
-        output.event(kind, text=values["text"])
-    elif kind == "report":
-        output.event(kind, text=f"report: {values['html']}")
     elif kind == "step begins":
         output.event(kind, text=f"{values['node']}: {values['step']} …")
     elif kind == "step ends":
         output.event(kind, text=f"{values['node']}: {values['step']} done in {values['seconds']:.1f} s")
-    else:
+    elif not tell_common(output, kind, values):
         output.event(kind, text=f"{values['node']}:   {values['text']}")
 
 

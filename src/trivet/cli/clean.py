@@ -26,7 +26,7 @@ def clean(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     owner: Annotated[str | None, typer.Option(help="Only the flags of this owner.")] = None,
     expired: Annotated[bool, typer.Option("--expired", help="Only flags whose time is over.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also the flags of an interrupted rotation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also the flags of an interrupted change.")] = False,
     json: Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")] = False,
 ) -> None:
     """List and remove what a run or an operator left set: drains, forwards, releases, holds, limits, disabled units.
@@ -76,7 +76,7 @@ def show(output: Output, left: Leftovers) -> None:
         lease = left.lease
         output.print(Text(f"lease: {lease['owner']} since {lease['since_text']} for: {lease['purpose']}"))
     for journal in left.interrupted:
-        output.print(Text(f"rotation: {journal['id']} of {journal['owner']} is {journal['state']}"))
+        output.print(Text(f"journal: {journal['id']} of {journal['owner']} is {journal['state']}"))
     for name, why in left.silent.items():
         output.print(Text(f"not known: {name}: {why}", style="bold red"))
 

@@ -36,7 +36,7 @@ class Output:
         """Text or a Rich renderable."""
         self._out.print(thing)
 
-    def event(self, kind: str, **values: Any) -> None:
+    def event(self, kind: str, /, **values: Any) -> None:
         """Something happened: a JSON line, or a line of progress with the time since the start."""
         if self.json:
             self.data({"event": kind, "at": round(time.time(), 3), **values})

@@ -5,15 +5,28 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from trivet.api import measured
 from trivet.cli.output import Output, output_for
+from trivet.model import Environment
 from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
 
 FAILED = 1
+ProbeRate = Annotated[
+    float,
+    typer.Option(
+        "--probe",
+        metavar="RATE",
+        help="Ask the shop that many times a second meanwhile, with real orders, and report what failed. 0: do not.",
+    ),
+]
+Listener = Callable[[Mapping[str, Any]], None]
+Result = TypeVar("Result")
 
 
 def probe(
@@ -53,6 +66,57 @@ def probe(
     else:
         show_report(output, report)
     raise typer.Exit(0 if report.ok else FAILED)
+
+
+def beside_probe(
+    environment: Environment,
+    output: Output,
+    rate: float,
+    work: Callable[[Listener], Result],
+    *,
+    listener: Listener,
+    show: Callable[[Output, Result], None],
+) -> None:
+    """Make a change, with the probe beside it unless the rate is 0, and show what both did.
+
+    :param rate: requests per second.
+    :param work: makes the change; takes the listener that its events must go to.
+    :param listener: shows an event of the change or of the probe.
+    :param show: shows what the change did.
+    :raises typer.Exit: with 1 when the probe saw a failure.
+    """
+    if not rate:
+        show(output, work(listener))
+        return
+    report, result = measured(
+        environment, rate, work, listener=listener, partial=lambda figures: show_report(output, figures)
+    )
+    show(output, result)
+    if output.json:
+        output.data({"event": "probe", **report.to_json()})
+    else:
+        show_report(output, report)
+    if not report.ok:
+        raise typer.Exit(FAILED)
+
+
+def tell_common(output: Output, kind: str, values: Mapping[str, Any]) -> bool:
+    """Show an event of the probe beside a change, or of what every change tells; False when it is none of these."""
+    match kind:
+        case "probe":
+            addresses = ", ".join(values["urls"])
+            text = f"probe: {values['rate']:g} requests/s on {addresses}; events in {values['events']}"
+        case "live":
+            figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
+            text = f"  probe: {figures}"
+        case "lease" | "note":
+            text = values["text"]
+        case "report":
+            text = f"report: {values['html']}"
+        case _:
+            return False
+    output.event(kind, text=text)
+    return True
 
 
 def _follow(running: BackgroundProbe, output: Output) -> None:

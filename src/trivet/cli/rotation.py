@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from trivet.ansible import load_environment
-from trivet.cli.change import Env, Json, ProbeRate, run, stoppable
+from trivet.cli.change import Env, Json, run, stoppable
 from trivet.cli.output import Output, output_for
+from trivet.cli.probe import ProbeRate
 from trivet.errors import InputError
 from trivet.rotation.rotations import Rotations
 
@@ -152,7 +153,9 @@ def _show(output: Output, env: str, found: dict[str, Any]) -> None:
     elif found["state"] in ("running", "halted"):
         if found["state"] == "running":
             output.print("  nobody holds the lease: its runner is gone")
-        output.print(f"  next:     trivet rotation resume {env}   (or rollback, or abort)")
+        # A change of web nodes goes on with its own command.
+        own = found["change"].get("command")
+        output.print(f"  next:     {own or f'trivet rotation resume {env}   (or rollback, or abort)'}")
 
 
 def _moment(at: float | None) -> str:

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from trivet.ansible import load_environment
+from trivet.cli.change import stoppable
 from trivet.cli.output import Output, output_for
+from trivet.cli.probe import Listener, ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
+from trivet.model import Environment
+from trivet.rotation.engine import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, ScalePlan, ScaleReport
-from trivet.scaling.plan import WHAT_HAPPENS
+from trivet.scaling.plan import WHAT_HAPPENS, machine_of
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path of a folder.")]
 OnlyPlan = Annotated[bool, typer.Option("--plan", help="Only show what would be done.")]
@@ -37,6 +42,7 @@ def scale_out(
     ] = None,
     plan: OnlyPlan = False,
     yes: Yes = False,
+    probe: ProbeRate = 0.0,
     json: Json = False,
 ) -> None:
     """Add web nodes (nginx and PHP-FPM only) under load, without a failed request.
@@ -45,15 +51,18 @@ def scale_out(
     use it. The other nodes get what they must know: names, firewall, shared files, database logins, HAProxy.
 
     Web nodes are recorded in web-nodes.yml of the inventory folder: keep that file with the inventory. A run that
-    failed or was killed is continued by the same command; `trivet scale-in ENV --web N` takes its nodes back.
+    failed, was stopped or killed is continued by the same command; `trivet scale-in ENV --web N` takes its nodes back.
 
     Example: trivet scale-out production --web 2 --plan
     """
     given = _given(host or [])
     output = output_for(json)
     environment = load_environment(env)
-    scaling = ScaleOut(environment, web, size=size, given=given, listener=lambda event: tell(output, event))
-    _run(output, scaling, plan, yes)
+
+    def scaling(listener: Listener, stop: StopRequest) -> ScaleOut:
+        return ScaleOut(environment, web, size=size, given=given, listener=listener, stop=stop)
+
+    _run(environment, output, scaling, plan=plan, yes=yes, probe=probe)
 
 
 def scale_in(
@@ -61,6 +70,7 @@ def scale_in(
     web: Annotated[int, typer.Option(help="How many web nodes to take away, the youngest first.")],
     plan: OnlyPlan = False,
     yes: Yes = False,
+    probe: ProbeRate = 0.0,
     json: Json = False,
 ) -> None:
     """Take web nodes away under load, without a failed request.
@@ -69,13 +79,17 @@ def scale_in(
     provider. A machine that was given by --host stays; its services are stopped. Nodes of an unfinished scale-out go
     first, and one that is broken or cannot be reached can be taken away too.
 
-    A run that failed or was killed is continued by the same command.
+    A run that failed, was stopped or killed is continued by the same command. Ctrl-C stops after the step that runs.
 
     Example: trivet scale-in production --web 1 --plan
     """
     output = output_for(json)
-    scaling = ScaleIn(load_environment(env), web, listener=lambda event: tell(output, event))
-    _run(output, scaling, plan, yes)
+    environment = load_environment(env)
+
+    def scaling(listener: Listener, stop: StopRequest) -> ScaleIn:
+        return ScaleIn(environment, web, listener=listener, stop=stop)
+
+    _run(environment, output, scaling, plan=plan, yes=yes, probe=probe)
 
 
 def _given(hosts: list[str]) -> dict[str, str]:
@@ -94,16 +108,37 @@ def _given(hosts: list[str]) -> dict[str, str]:
     return given
 
 
-def _run(output: Output, scaling: ScaleOut | ScaleIn, only_plan: bool, yes: bool) -> None:
-    if output.json and not (only_plan or yes):
+def _run(
+    environment: Environment,
+    output: Output,
+    scaling: Callable[[Listener, StopRequest], ScaleOut | ScaleIn],
+    *,
+    plan: bool,
+    yes: bool,
+    probe: float,
+) -> None:
+    """Show a scale-out or scale-in, ask, make it, and show what it did.
+
+    :param scaling: makes it, with a listener and where a wish to stop is left.
+    :raises typer.Exit: with 1 when the probe saw a failure.
+    """
+    if output.json and not (plan or yes):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
-    if only_plan or not yes:
-        show_plan(output, scaling.plan())
-    if only_plan:
+    if plan or not yes:
+        show_plan(output, scaling(lambda event: tell(output, event), StopRequest()).plan())
+    if plan:
         return
     if not yes:
         typer.confirm("Do this?", abort=True)
-    show_report(output, scaling.apply())
+    with stoppable(output, after_step=True) as stop:
+        beside_probe(
+            environment,
+            output,
+            probe,
+            lambda listener: scaling(listener, stop).apply(),
+            listener=lambda event: tell(output, event),
+            show=show_report,
+        )
 
 
 def tell(output: Output, event: Any) -> None:
@@ -114,12 +149,13 @@ def tell(output: Output, event: Any) -> None:
         output.event(kind, **values)
     elif kind == "plan":
         names = ", ".join(node["name"] for node in values["nodes"])
-        output.event(kind, text=f"{values['kind']} of {names}{' (continued)' if values['continued'] else ''}")
+        begun = " (continued)" if values["continued"] else ""
+        output.event(kind, text=f"{values['kind']} of {names}{begun}; journal {values['journal']}")
     elif kind == "step begins":
         output.event(kind, text=f"{values['step']} …")
     elif kind == "step ends":
         output.event(kind, text=f"{values['step']} done in {values['seconds']:.1f} s")
-    else:
+    elif not tell_common(output, kind, values):
         output.event(kind, text=f"  {values['node']}: {values['text']}")
 
 
@@ -131,9 +167,7 @@ def show_plan(output: Output, plan: ScalePlan) -> None:
     begun = ", continuing what an earlier run had begun" if plan.continued else ""
     output.print(f"{plan.environment}: {plan.kind} of {len(plan.nodes)} web nodes{begun}:")
     for node in plan.nodes:
-        machine = "a machine of yours, which stays" if node.given else "a machine of the provider"
-        size = f", size {plan.size}" if plan.size and not node.given else ""
-        output.print(f"  {node.name}{f' at {node.address}' if node.address else ''} ({machine}{size})")
+        output.print(f"  {node.name}{f' at {node.address}' if node.address else ''} ({machine_of(node, plan.size)})")
     for step in plan.steps:
         output.print(f"  {step:<10} {WHAT_HAPPENS[step]}")
 
@@ -141,8 +175,8 @@ def show_plan(output: Output, plan: ScalePlan) -> None:
 def show_report(output: Output, report: ScaleReport) -> None:
     """Seconds of every step."""
     if output.json:
-        output.data({"event": "done", "seconds": round(report.seconds, 1), "nodes": report.plan.names,
-                     "steps": report.steps})  # fmt: skip
+        output.data({"event": "done", "seconds": round(report.seconds, 1), "journal": str(report.journal),
+                     "nodes": report.plan.names, "steps": report.steps})  # fmt: skip
         return
     table = Table("step", "seconds", title=f"{report.plan.kind} of {', '.join(report.plan.names)}")
     for step, seconds in report.steps.items():

@@ -131,7 +131,8 @@ class Change:
     """All that a journal says. Times are epoch seconds, None when the journal has no line.
 
     `owners` are those who ran it, in order: more than one after a resumption. `seconds` is the whole time; pauses
-    between two runners count.
+    between two runners count. `web_nodes_before` and `web_nodes_after` are how many web nodes customers have: None for
+    a change that adds none and takes none away.
     """
 
     environment: str
@@ -150,6 +151,8 @@ class Change:
     began: float | None
     ended: float | None
     seconds: float | None
+    web_nodes_before: int | None = None
+    web_nodes_after: int | None = None
 
     @property
     def runs(self) -> int:
@@ -196,8 +199,8 @@ def read_change(lines: Sequence[Line]) -> Change:
     return Change(
         environment=_text(plan.get("environment")),
         kind=_text(change.get("kind")),
-        size_before=_optional_text(change.get("size_before")),
-        size_after=_optional_text(change.get("size_after")),
+        size_before=_optional_text(change.get("size_before") or None),
+        size_after=_optional_text(change.get("size_after") or change.get("size") or None),
         summary=_text(change.get("summary")),
         owners=tuple(dict.fromkeys(_text(line["owner"]) for line in lines if line.get("owner"))),
         nodes=tuple(
@@ -216,6 +219,8 @@ def read_change(lines: Sequence[Line]) -> Change:
         began=first,
         ended=last,
         seconds=_seconds(timed),
+        web_nodes_before=_whole_number(change.get("web_nodes_before")),
+        web_nodes_after=_whole_number(change.get("web_nodes_after")),
     )
 
 
@@ -237,25 +242,42 @@ def _attempts(timed: Sequence[tuple[float, Line]]) -> tuple[Attempt, ...]:
     found: list[Attempt] = []
     open_steps: dict[tuple[str, str], int] = {}
     for at, line in timed:
-        key = (_text(line.get("node")), _text(line.get("step")))
-        match line.get("kind"):
-            case "begin":
-                open_steps[key] = len(found)
-                found.append(Attempt(*key, began=at, ended=None, seconds=None, ending=Ending.CUT_OFF))
-            case "end" | "failed" as kind if key[1]:
-                seconds = _number(line.get("seconds"))
-                position = open_steps.pop(key, None)
-                # An end without its beginning: what is left when the journal's head is lost.
-                began = found[position].began if position is not None else at - (seconds or 0.0)
-                ending = Ending.DONE if kind == "end" else Ending.FAILED
-                error = _optional_text(line.get("error")) if kind == "failed" else None
-                taken = at - began if seconds is None else seconds
-                attempt = Attempt(*key, began=began, ended=at, seconds=taken, ending=ending, error=error)
-                if position is None:
-                    found.append(attempt)
-                else:
-                    found[position] = attempt
+        for key in _subjects(line):
+            match line.get("kind"):
+                case "begin":
+                    open_steps[key] = len(found)
+                    found.append(Attempt(*key, began=at, ended=None, seconds=None, ending=Ending.CUT_OFF))
+                case "end" | "failed" if key[1]:
+                    position = open_steps.pop(key, None)
+                    # An end without its beginning: what is left when the journal's head is lost.
+                    began = None if position is None else found[position].began
+                    attempt = _ended(key, at, line, began)
+                    if position is None:
+                        found.append(attempt)
+                    else:
+                        found[position] = attempt
     return tuple(found)
+
+
+def _subjects(line: Line) -> list[tuple[str, str]]:
+    """Node and step of a line; of a step that was done for several nodes at once, each node with it."""
+    names = [_text(name) for name in _list(line.get("nodes"))] or [_text(line.get("node"))]
+    return [(name, _text(line.get("step"))) for name in names]
+
+
+def _ended(key: tuple[str, str], at: float, line: Line, began: float | None) -> Attempt:
+    """The attempt that a line ends; without its beginning, that is told by how long it took."""
+    seconds = _number(line.get("seconds"))
+    since = at - (seconds or 0.0) if began is None else began
+    failed = line.get("kind") == "failed"
+    return Attempt(
+        *key,
+        began=since,
+        ended=at,
+        seconds=at - since if seconds is None else seconds,
+        ending=Ending.FAILED if failed else Ending.DONE,
+        error=_optional_text(line.get("error")) if failed else None,
+    )
 
 
 def _events(timed: Sequence[tuple[float, Line]]) -> Iterator[Event]:
@@ -361,6 +383,11 @@ def _text(value: object) -> str:
 
 def _optional_text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _whole_number(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
 
 
 def _number(value: object) -> float | None:

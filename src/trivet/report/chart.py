@@ -48,6 +48,14 @@ FAMILIES: Mapping[str, str] = {
     "gate": "back",
     "undrain": "back",
     "soak": "back",
+    # Of web nodes: from the first step of a scale-out until a HAProxy has them nobody uses them.
+    "create": "out",
+    "admit": "out",
+    "configure": "out",
+    "enter": "back",
+    "leave": "out",
+    "remove": "out",
+    "forget": "out",
 }
 _TONES: Mapping[str, str] = {
     "failed": "bad",

@@ -11,7 +11,8 @@ Keys of the document; all times are epoch seconds unless they say otherwise, and
 - ``change``: ``environment``, ``kind``, ``size_before``, ``size_after``, ``summary``, ``owners``, ``nodes``, ``steps``,
   ``attempts`` (a step of a node, once: ``began``, ``ended``, ``seconds``, ``ending`` done, failed or "cut off",
   ``error``), ``events``, ``before`` and ``after`` (verdict and nodes), ``outcome`` (done, halted, stopped, aborted,
-  "rolled back", unfinished), ``began``, ``ended``, ``seconds``, ``finished_nodes``.
+  "rolled back", unfinished), ``began``, ``ended``, ``seconds``, ``finished_nodes``, ``web_nodes_before`` and
+  ``web_nodes_after`` (numbers; null for a change that is not about web nodes).
 - ``probe``: what ``trivet.probe.ProbeReport.from_json`` reads; null when availability was not measured.
 - ``measured``: ``began``, ``ended`` of the probe, ``share`` of the change that it saw (0 to 1); null without a probe.
 """

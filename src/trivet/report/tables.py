@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from trivet.health.facts import SERVICES
 from trivet.health.findings import State
 from trivet.probe.report import Figures
-from trivet.report.change import Attempt, Change, Ending, FoundState, NodeFacts, Snapshot
+from trivet.report.change import Attempt, Change, Ending, FoundState, NodeFacts, Outcome, Snapshot
 from trivet.report.measured import Measured, answered
 from trivet.report.wording import (
     BAD,
@@ -90,9 +90,17 @@ class DifferenceRow:
 
 def tiles(change: Change, measured: Measured | None) -> tuple[Tile, ...]:
     """The key figures, those of the probe only where there was one."""
+    counted = (*_web_nodes(change), *_times(change))
     if measured is None:
-        return (Tile("Availability", "not measured", "no probe ran beside this change", WARNING), *_times(change))
-    return (*_probe_tiles(measured), *_times(change))
+        return (Tile("Availability", "not measured", "no probe ran beside this change", WARNING), *counted)
+    return (*_probe_tiles(measured), *counted)
+
+
+def _web_nodes(change: Change) -> tuple[Tile, ...]:
+    if change.web_nodes_before is None or change.web_nodes_after is None:
+        return ()
+    told = "before → after" if change.outcome is Outcome.DONE else "before → planned"
+    return (Tile("Web nodes", f"{change.web_nodes_before} → {change.web_nodes_after}", told),)
 
 
 def _probe_tiles(measured: Measured) -> tuple[Tile, ...]:
@@ -137,7 +145,8 @@ def _percentile(figures: Figures, name: str) -> float | None:
 def _times(change: Change) -> tuple[Tile, ...]:
     seconds = {name: total for name in change.node_names if (total := node_seconds(change, name)) is not None}
     told = " · ".join(f"{name} {in_seconds(total)}" for name, total in seconds.items())
-    if not seconds:
+    # Web nodes go through each step together: none has a time of its own.
+    if not seconds or change.web_nodes_after is not None:
         return (Tile("In all", duration(change.seconds), ""),)
     low, high = min(seconds.values()), max(seconds.values())
     spread = in_seconds(high) if in_seconds(low) == in_seconds(high) else f"{in_seconds(low)[:-2]} – {in_seconds(high)}"
@@ -209,7 +218,14 @@ def differences(change: Change) -> tuple[tuple[str, ...], tuple[DifferenceRow, .
         DifferenceRow(title, tuple(_difference(before.get(name), after.get(name), of) for name in names))
         for title, of in properties.items()
     )
+    if change.before and change.after and change.web_nodes_after is not None:
+        rows = (DifferenceRow("member", tuple(_member(name in before, name in after) for name in names)), *rows)
     return names, rows if names else ()
+
+
+def _member(before: bool, after: bool) -> Difference:
+    """Whether a node was there: web nodes come and go, and what is known of one that went must not look present."""
+    return Difference("yes" if before else "no", "yes" if after else "no")
 
 
 def _version(name: str) -> Callable[[NodeFacts], str | None]:

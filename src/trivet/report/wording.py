@@ -25,6 +25,8 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
     "patch": ("got its packages updated", "got their packages updated"),
     "replace": ("was replaced by a new machine", "were replaced by new machines"),
     "rollback": ("was taken back", "were taken back"),
+    "scale-out": ("was added", "were added"),
+    "scale-in": ("was taken away", "were taken away"),
 }
 
 
@@ -86,9 +88,12 @@ def date_and_time(at: float | None) -> str:
     return UNKNOWN if at is None else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def nodes(number: int) -> str:
-    """So many nodes: "one node", "three nodes", "12 nodes"."""
-    return f"{_in_words(number)} {'node' if number == 1 else 'nodes'}"
+def nodes(number: int, kind: str = "") -> str:
+    """So many nodes: "one node", "three nodes", "12 web nodes".
+
+    :param kind: what nodes they are, before the word.
+    """
+    return f"{_in_words(number)} {kind}{' ' if kind else ''}{'node' if number == 1 else 'nodes'}"
 
 
 def answer(change: Change, measured: Measured | None) -> Answer:
@@ -108,7 +113,7 @@ def deed(change: Change, number: int) -> str:
     if change.kind not in _DEEDS:
         return f"{nodes(number)} went through {change.summary or change.kind or 'a change'}"
     verb = _DEEDS[change.kind][number != 1]
-    return f"{nodes(number)} {verb}{_sizes(change)}"
+    return f"{nodes(number, _what(change))} {verb}{_sizes(change)}{_numbers(change)}"
 
 
 def orders(found: Orders) -> tuple[str, str]:
@@ -146,7 +151,8 @@ def _told_of_unfinished(change: Change) -> str:
     after = f" after {duration(change.seconds)}" if change.seconds else ""
     total = len(change.node_names)
     finished = len(change.finished_nodes)
-    done = f"{_in_words(finished) if finished else 'none'} of {nodes(total)} {'was' if finished < 2 else 'were'} done."
+    of_all = f"{_in_words(finished) if finished else 'none'} of {nodes(total, _what(change))}"
+    done = f"{of_all} {'was' if finished < 2 else 'were'} done."
     if not total:
         done = "no node was touched."
     match change.outcome:
@@ -161,19 +167,22 @@ def _told_of_unfinished(change: Change) -> str:
     if not change.events and not change.attempts and change.began is None:
         return "Nothing is known of this change: its journal is empty."
     where = next((item for item in reversed(change.attempts) if item.ending is Ending.CUT_OFF), None)
-    return f"Not finished: the journal ends{_at(where)}{after}; {done}"
+    return f"Not finished: the journal ends{_at(change, where)}{after}; {done}"
 
 
 def _reason(change: Change) -> str:
     failed = next((item for item in reversed(change.attempts) if item.ending is Ending.FAILED), None)
     if failed is not None:
-        return f"{_at(failed)}: {_first_line(failed.error or 'no reason was written')}"
+        return f"{_at(change, failed)}: {_first_line(failed.error or 'no reason was written')}"
     halts = [event.text for event in change.events if event.kind == "halted" and event.text]
     return f": {_first_line(halts[-1])}" if halts else ""
 
 
-def _at(attempt: Attempt | None) -> str:
-    return f" at {attempt.node}, step {attempt.step}" if attempt else " between two steps"
+def _at(change: Change, attempt: Attempt | None) -> str:
+    if attempt is None:
+        return " between two steps"
+    together = [item.node for item in change.attempts if (item.step, item.began) == (attempt.step, attempt.began)]
+    return f" at {', '.join(together)}, step {attempt.step}"
 
 
 def _availability(measured: Measured | None) -> str:
@@ -220,6 +229,16 @@ def _sizes(change: Change) -> str:
     if after is None or (change.kind != "resize" and before == after):
         return ""
     return f" from size {before} to {after}" if before is not None else f" to size {after}"
+
+
+def _numbers(change: Change) -> str:
+    if change.web_nodes_before is None or change.web_nodes_after is None:
+        return ""
+    return f" ({change.web_nodes_before} before, {change.web_nodes_after} after)"
+
+
+def _what(change: Change) -> str:
+    return "" if change.web_nodes_after is None else "web"
 
 
 def _first_line(text: str) -> str:

@@ -61,6 +61,14 @@ class Kind(StrEnum):
     REPLACE = "replace"
 
 
+def is_rolling(change: Mapping[str, Any]) -> bool:
+    """Whether a journal's change is one of these, and not one of web nodes.
+
+    :param change: as :meth:`Change.to_dict` gives it.
+    """
+    return change.get("kind") in [kind.value for kind in Kind]
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One rolling change.

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
 from trivet.health.findings import State
 from trivet.model.size import SMALLEST_NODE_MIB, size_named
-from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step
+from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, HeldLease, Steps
 from trivet.rotation.journal import Journal, StepTime, newest_first
 from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, ordered
@@ -81,7 +82,8 @@ class Planner:
     def _refusals(self, change: Change, view: View, history: list[dict[str, Any]]) -> list[Refusal]:
         label = self._environment.label
         refusals = []
-        open_ones = [item for item in history if item["state"] in ("running", "halted")]
+        # Web nodes that are not finished are judged by the verdict: a node must be replaceable beside them.
+        open_ones = [item for item in history if item["state"] in OPEN_STATES and is_rolling(item["change"])]
         if open_ones:
             first = open_ones[0]
             refusals.append(
@@ -292,6 +294,7 @@ class Engine:
         """
         by = self._stop.by or self._journal.stop_requested_by
         if by and (name is None or not self._touched(name) or self._stop.at_once):
+            self._journal.write("stop requested", by=by)
             raise RotationStopped(f"stopped by {by}", f"trivet rotation resume {self._environment.label}")
 
     def _check_others_serve(self, name: str) -> None:

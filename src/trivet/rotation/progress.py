@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trivet.agent.journal import state_of
-from trivet.rotation.change import TAKES_OUT, Change, Step
+from trivet.rotation.change import TAKES_OUT, Change, Step, is_rolling
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +95,24 @@ class Progress:
         if serves and self.step in (Step.UNDRAIN, Step.SOAK):
             return Step.UNDRAIN
         return Step.START
+
+
+def progress_of(change: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How far any change came, as JSON data: finished, current, step, remaining.
+
+    A change of web nodes does each step for all of its nodes: they are finished together.
+    """
+    if is_rolling(change):
+        progress = Progress.of(lines)
+        return {
+            "finished": list(progress.finished),
+            "current": progress.current,
+            "step": progress.step.value if progress.step else None,
+            "remaining": list(progress.remaining),
+        }
+    nodes = list(change.get("nodes", ()))
+    if state_of(lines) == "done":
+        return {"finished": nodes, "current": None, "step": None, "remaining": []}
+    begun = [line for line in lines if line["kind"] == "begin"]
+    last = begun[-1] if begun else {}
+    return {"finished": [], "current": last.get("node"), "step": last.get("step"), "remaining": nodes}

@@ -11,7 +11,7 @@ from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, RotationHalted, TrivetError
 from trivet.model import Environment
 from trivet.report import ReportFiles
-from trivet.rotation.change import Change, Kind, Step
+from trivet.rotation.change import Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, HeldLease, LiveCluster
 from trivet.rotation.engine import (
     Engine,
@@ -25,8 +25,8 @@ from trivet.rotation.engine import (
 from trivet.rotation.journal import Journal, newest_first
 from trivet.rotation.lease import run_owner
 from trivet.rotation.plan import Plan, PlannedNode
-from trivet.rotation.progress import Progress
-from trivet.rotation.report import leave_report
+from trivet.rotation.progress import Progress, progress_of
+from trivet.rotation.report import leave_report, reported
 from trivet.rotation.view import View
 
 
@@ -85,7 +85,7 @@ class Rotations:
             view = cluster.view()
             current = current_step(progress, view)
             engine = self._reopen(cluster, lease, journal, progress)
-            with self._reported(journal):
+            with self._reported(journal.id):
                 engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
             if progress.change.rolls_back:
                 self._close(cluster, progress.change.rolls_back, "rolled back")
@@ -99,7 +99,7 @@ class Rotations:
         with self._continued("abort") as (cluster, lease, journal):
             progress = Progress.of(journal.lines)
             engine = self._reopen(cluster, lease, journal, progress)
-            with self._reported(journal):
+            with self._reported(journal.id):
                 if progress.current is not None:
                     self._bring_back(cluster, engine, progress, cluster.view())
                 journal.write("snapshot", **cluster.view().to_line("after"))
@@ -128,21 +128,19 @@ class Rotations:
     def status(self) -> dict[str, Any]:
         """The change that is not over, else the last one; ``{}`` when there was none.
 
-        Keys: those of ``trivet-agent journal list``, and finished, current, step, remaining, lease, lines.
+        Keys: those of ``trivet-agent journal list``, and finished, current, step, remaining, held_by, lines.
         """
         with self._connect(self._environment) as cluster:
             listed = newest_first(cluster.journals.summaries())
             if not listed:
                 return {}
-            chosen = next((item for item in listed if item["state"] in OPEN_STATES), listed[0])
+            # A change of web nodes is told too, but never hides a rolling one that waits for a verb.
+            open_ones = [item for item in listed if item["state"] in OPEN_STATES]
+            chosen = min(open_ones or listed[:1], key=lambda item: not is_rolling(item["change"]))
             journal = Journal.reopened(self._environment.label, chosen["id"], cluster.journals)
-            progress = Progress.of(journal.lines)
             return {
                 **chosen,
-                "finished": list(progress.finished),
-                "current": progress.current,
-                "step": progress.step.value if progress.step else None,
-                "remaining": list(progress.remaining),
+                **progress_of(chosen["change"], journal.lines),
                 "held_by": cluster.lease_holder(),
                 "lines": journal.lines,
             }
@@ -180,7 +178,8 @@ class Rotations:
         :raises TrivetError: when there is none, or no node could keep the request.
         """
         with self._connect(self._environment) as cluster:
-            chosen = self._open_journal(cluster)
+            # The one that runs is written to: a scale-out, too, stops between two of its steps.
+            chosen = max(self._open_journals(cluster), key=lambda item: item["last"] or 0.0)
             cluster.journals.request_stop(chosen["id"], self._owner)
             return str(chosen["id"])
 
@@ -206,7 +205,7 @@ class Rotations:
         journal.write("snapshot", **cluster.view().to_line("before"))
         self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
         engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
-        with self._reported(journal):
+        with self._reported(journal.id):
             engine.run([node.name for node in plan.nodes], current, recorded)
         return engine.report
 
@@ -241,13 +240,33 @@ class Rotations:
                 yield cluster, lease, Journal.reopened(self._environment.label, chosen["id"], cluster.journals)
 
     def _open_journal(self, cluster: Cluster) -> dict[str, Any]:
-        for item in newest_first(cluster.journals.summaries()):
-            if item["state"] in OPEN_STATES:
+        """The rolling change that is not over.
+
+        :raises InputError: when there is none; a change of web nodes has another way on.
+        """
+        found = self._open_journals(cluster)
+        for item in found:
+            if is_rolling(item["change"]):
                 return item
+        change = found[0]["change"]
         raise InputError(
-            f"{self._environment.name} has no change that was broken off",
-            f"trivet rotation history {self._environment.label}",
+            f"the {change.get('summary', 'change')} is not over, and is no rolling change: "
+            f"the same command goes on with it",
+            change.get("command"),
         )
+
+    def _open_journals(self, cluster: Cluster) -> list[dict[str, Any]]:
+        """The changes that are not over, the newest first.
+
+        :raises InputError: when there is none.
+        """
+        found = [item for item in newest_first(cluster.journals.summaries()) if item["state"] in OPEN_STATES]
+        if not found:
+            raise InputError(
+                f"{self._environment.name} has no change that was broken off",
+                f"trivet rotation history {self._environment.label}",
+            )
+        return found
 
     def _close(self, cluster: Cluster, journal: str, kind: str) -> None:
         """Write the last line of another journal."""
@@ -281,24 +300,8 @@ class Rotations:
             engine.halted(error)
             raise
 
-    @contextmanager
-    def _reported(self, journal: Journal) -> Iterator[None]:
-        """Leave the report of a change however it ends, except by a kill."""
-        try:
-            yield
-        except Exception:
-            self._report(journal)
-            raise
-        self._report(journal)
-
-    def _report(self, journal: Journal) -> None:
-        """No failure to write it may hide the error that is on its way to the operator."""
-        try:
-            files = leave_report(self._environment.label, journal.id)
-        except (TrivetError, OSError) as error:
-            self._listener({"event": "note", "text": f"no report was written: {error}"})
-        else:
-            self._listener({"event": "report", "html": str(files.html), "json": str(files.json)})
+    def _reported(self, journal: str) -> AbstractContextManager[None]:
+        return reported(self._environment.label, journal, self._listener)
 
     def _lease(self, cluster: Cluster, purpose: str, patience: bool = False) -> AbstractContextManager[HeldLease]:
         return cluster.lease(

@@ -2,25 +2,33 @@
 """The loops of scale-out and scale-in: plan, preflight, lease, one step after the other.
 
 How far the nodes have come is in the record before each step that others must know of, so that the same command
-continues a killed run. Whatever fails, the nodes that serve go on serving.
+continues a killed run. What was done is in a journal on the nodes, of which a report is left however the run ends.
+Whatever fails, the nodes that serve go on serving.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import check_secrets
-from trivet.errors import InputError, ScalingHalted, TrivetError
+from trivet.errors import InputError, LeaseHeld, ScalingHalted, ScalingStopped, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import size_named
 from trivet.providers import Provider, provider_for
 from trivet.remote import Nodes, observe
+from trivet.rotation.cluster import NodeJournals
+from trivet.rotation.engine import StopRequest
+from trivet.rotation.journal import Journal
 from trivet.rotation.lease import Lease, run_owner
+from trivet.rotation.report import reported
+from trivet.scaling.journal import open_journal, snapshot
 from trivet.scaling.plan import InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.scaling.steps import Steps, check_memory, wrong
@@ -36,22 +44,39 @@ Listener = Callable[[Event], None]
 
 @dataclass(slots=True)
 class ScaleReport:
-    """What was done. Seconds are wall clock, by step in ``steps``."""
+    """What was done. Seconds are wall clock, by step in ``steps``.
+
+    :param journal: this machine's copy.
+    """
 
     plan: ScalePlan
+    journal: Path
     seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run of a plan works with."""
+
+    plan: ScalePlan
+    record: Record
+    lease: Lease
+    journal: Journal
+    report: ScaleReport
 
 
 class _Scaling:
     """What both directions share."""
 
-    def __init__(self, environment: Environment, count: int, listener: Listener) -> None:
+    def __init__(
+        self, environment: Environment, count: int, listener: Listener, stop: StopRequest | None = None
+    ) -> None:
         self._environment = environment
         self._count = count
         self._listener = listener
+        self._stop = stop or StopRequest()
         self._owner = run_owner()
-        self._report: ScaleReport | None = None
 
     def plan(self) -> ScalePlan:
         """Look at the environment and say what would be done. Touches nothing.
@@ -65,27 +90,58 @@ class _Scaling:
     def apply(self) -> ScaleReport:
         """Do it.
 
-        :raises TrivetError: when it is refused or halted; the same command goes on with it.
+        :raises TrivetError: when it is refused, stopped or halted; the same command goes on with it.
         """
         record = Record(self._environment)
         plan = self._planned(record)
         self._preflight(plan)
-        with Nodes(self._environment) as nodes, Lease(nodes, self._owner, self._purpose(plan)) as lease:
-            self._report = ScaleReport(plan)
-            self._listener({"event": "plan", **plan.to_dict()})
-            started = time.monotonic()
-            self._run(plan, record, lease)
-            self._report.seconds = time.monotonic() - started
-        return self._report
+        with Nodes(self._environment) as nodes, self._lease(nodes, plan) as lease:
+            copies = NodeJournals(nodes)
+            journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command(plan))
+            if not continued:
+                journal.write("snapshot", **snapshot(self._environment, "before"))
+            self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+            run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
+            with reported(self._environment.label, journal.id, self._listener), self._halting(run):
+                started = time.monotonic()
+                self._run(run)
+                journal.write("snapshot", **snapshot(self._loaded(), "after"))
+                run.report.seconds = time.monotonic() - started
+                journal.write("done", seconds=round(run.report.seconds, 1))
+        return run.report
 
     def _planned(self, record: Record) -> ScalePlan:
         raise NotImplementedError
 
-    def _run(self, plan: ScalePlan, record: Record, lease: Lease) -> None:
+    def _run(self, run: _Run) -> None:
         raise NotImplementedError
 
-    def _purpose(self, plan: ScalePlan) -> str:
-        return f"{plan.kind} of {', '.join(plan.names)}"
+    def _command(self, plan: ScalePlan) -> str:
+        """What goes on with a run of the plan."""
+        return f"trivet {plan.kind} {self._environment.label} --web {len(plan.nodes)}"
+
+    def _lease(self, nodes: Nodes, plan: ScalePlan) -> Lease:
+        """The environment's lease; that of a killed run is waited for when this one goes on with its work."""
+        return Lease(
+            nodes,
+            self._owner,
+            plan.purpose,
+            patience=plan.continued,
+            tell=lambda text: self._listener({"event": "lease", "text": text}),
+        )
+
+    def _loaded(self) -> Environment:
+        """The environment as the inventory has it by now."""
+        return load_environment(str(self._environment.inventory))
+
+    @contextmanager
+    def _halting(self, run: _Run) -> Iterator[None]:
+        """Have the journal say that the run ended before its end."""
+        try:
+            yield
+        except BaseException as error:
+            run.journal.write("halted", error=_words(error), remaining=list(run.plan.names))
+            raise
 
     def _preflight(self, plan: ScalePlan) -> None:
         """Refuse unless all is healthy but for the nodes that come or go: a broken one must be removable.
@@ -107,31 +163,70 @@ class _Scaling:
                 f"trivet status {self._environment.label}",
             )
 
-    def _step(self, plan: ScalePlan, lease: Lease, step: str, work: Callable[[Steps], None]) -> None:
+    def _step(self, run: _Run, step: str, work: Callable[[Steps], None]) -> None:
         """One step, on the environment as the inventory has it by now.
 
         :raises ScalingHalted: when it failed; says that the serving nodes serve, and what next.
         """
-        lease.check()
+        self._check_lease(run, step)
+        self._heed_stop(run)
+        subject: dict[str, Any] = {"node": ", ".join(run.plan.names), "nodes": list(run.plan.names), "step": step}
+        run.journal.write("begin", **subject)
         self._listener({"event": "step begins", "step": step})
         began = time.monotonic()
-        environment = load_environment(str(self._environment.inventory))
+        try:
+            self._do(run.plan, work)
+        except BaseException as error:
+            run.journal.write("failed", **subject, error=_words(error))
+            if isinstance(error, TrivetError):
+                raise ScalingHalted(
+                    f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
+                    f"journal: {run.journal.id})",
+                    self._command(run.plan),
+                ) from error
+            raise
+        seconds = round(time.monotonic() - began, 1)
+        run.report.steps[step] = seconds
+        run.journal.write("end", **subject, seconds=seconds)
+        self._listener({"event": "step ends", "step": step, "seconds": seconds})
 
+    def _do(self, plan: ScalePlan, work: Callable[[Steps], None]) -> None:
         def tell(subject: str, text: str) -> None:
             self._listener({"event": "progress", "node": subject, "text": text})
 
+        environment = self._loaded()
+        with Nodes(environment) as nodes:
+            work(Steps(environment, nodes, plan.names, self._owner, tell))
+
+    def _check_lease(self, run: _Run, step: str) -> None:
+        """Stop without another act when the lease is lost: another runner may write the journal by now.
+
+        :raises LeaseHeld: naming the reason.
+        """
         try:
-            with Nodes(environment) as nodes:
-                work(Steps(environment, nodes, plan.names, self._owner, tell))
-        except TrivetError as error:
-            raise ScalingHalted(
-                f"{step}: {error.message} (the other nodes go on serving; the same command continues)",
-                f"trivet {plan.kind} {self._environment.label} --web {len(plan.nodes)}",
-            ) from error
-        seconds = round(time.monotonic() - began, 1)
-        if self._report:
-            self._report.steps[step] = seconds
-        self._listener({"event": "step ends", "step": step, "seconds": seconds})
+            run.lease.check()
+        except LeaseHeld as error:
+            run.journal.leave_nodes_alone()
+            run.journal.write("lease lost", before=step, error=error.message)
+            raise
+
+    def _heed_stop(self, run: _Run) -> None:
+        """Stop between two steps when the operator, or another one by the journal, wishes it.
+
+        :raises ScalingStopped: saying who asked.
+        """
+        by = self._stop.by or run.journal.stop_requested_by
+        if by:
+            run.journal.write("stop requested", by=by)
+            raise ScalingStopped(
+                f"stopped by {by} (the other nodes go on serving; the same command continues; "
+                f"journal: {run.journal.id})",
+                self._command(run.plan),
+            )
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 class ScaleOut(_Scaling):
@@ -140,7 +235,9 @@ class ScaleOut(_Scaling):
     :param count: how many.
     :param size: of the machines that the provider makes, by default the environment's.
     :param given: addresses of the operator's own hosts by name, instead of the provider's machines.
-    :param listener: takes events: ``plan``, ``step begins``, ``step ends``, ``progress``.
+    :param listener: takes events: ``plan``, ``lease``, ``step begins``, ``step ends``, ``progress``, ``report``,
+        ``note``.
+    :param stop: the operator's wish to stop, looked at before each step.
     """
 
     def __init__(
@@ -151,8 +248,9 @@ class ScaleOut(_Scaling):
         size: str | None = None,
         given: Mapping[str, str] | None = None,
         listener: Listener = lambda event: None,
+        stop: StopRequest | None = None,
     ) -> None:
-        super().__init__(environment, count, listener)
+        super().__init__(environment, count, listener, stop)
         self._size = size or environment.size
         self._given = dict(given or {})
 
@@ -168,14 +266,24 @@ class ScaleOut(_Scaling):
         """The provider, when it has a machine to make."""
         return None if all(host.given for host in plan.nodes) else provider_for(self._environment)
 
-    def _run(self, plan: ScalePlan, record: Record, lease: Lease) -> None:
-        self._step(plan, lease, OutStep.CREATE, lambda steps: self._create(plan, record, steps))
-        self._step(plan, lease, OutStep.ADMIT, lambda steps: steps.let_in())
-        self._step(plan, lease, OutStep.CONFIGURE, lambda steps: steps.configure())
-        self._step(plan, lease, OutStep.GATE, lambda steps: steps.gate())
+    def _command(self, plan: ScalePlan) -> str:
+        """What goes on with a run of the plan: killed before its nodes were recorded, it needs all options again."""
+        words = ["trivet", plan.kind, self._environment.label]
+        if self._size != self._environment.size:
+            words += ["--size", self._size]
+        for name, address in self._given.items():
+            words += ["--host", f"{name}={address}"]
+        return " ".join([*words, "--web", str(len(plan.nodes))])
+
+    def _run(self, run: _Run) -> None:
+        plan, record = run.plan, run.record
+        self._step(run, OutStep.CREATE, lambda steps: self._create(plan, record, steps))
+        self._step(run, OutStep.ADMIT, lambda steps: steps.let_in())
+        self._step(run, OutStep.CONFIGURE, lambda steps: steps.configure())
+        self._step(run, OutStep.GATE, lambda steps: steps.gate())
         record.progressed(plan.names, Progress.ENTERING)
-        self._step(plan, lease, OutStep.ENTER, lambda steps: steps.enter())
-        self._step(plan, lease, OutStep.VERDICT, lambda steps: steps.verdict())
+        self._step(run, OutStep.ENTER, lambda steps: steps.enter())
+        self._step(run, OutStep.VERDICT, lambda steps: steps.verdict())
         record.progressed(plan.names, Progress.SERVING)
 
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
@@ -205,26 +313,35 @@ class ScaleIn(_Scaling):
 
     :param count: how many.
     :param listener: takes events, as with :class:`ScaleOut`.
+    :param stop: as with :class:`ScaleOut`.
     """
 
-    def __init__(self, environment: Environment, count: int, *, listener: Listener = lambda event: None) -> None:
-        super().__init__(environment, count, listener)
+    def __init__(
+        self,
+        environment: Environment,
+        count: int,
+        *,
+        listener: Listener = lambda event: None,
+        stop: StopRequest | None = None,
+    ) -> None:
+        super().__init__(environment, count, listener, stop)
 
     def _planned(self, record: Record) -> ScalePlan:
         check_secrets(self._environment)
         return plan_scale_in(self._environment, record, self._count)
 
-    def _run(self, plan: ScalePlan, record: Record, lease: Lease) -> None:
+    def _run(self, run: _Run) -> None:
+        plan, record = run.plan, run.record
         # One that no proxy has, or that an earlier run has got so far, is not to be in one again.
         used = [host.name for host in plan.nodes if host.progress not in (Progress.JOINING, Progress.LEAVING)]
         if used:
             record.progressed(used, Progress.DRAINING)
-            self._step(plan, lease, InStep.DRAIN, lambda steps: steps.drain())
+            self._step(run, InStep.DRAIN, lambda steps: steps.drain())
         record.progressed(plan.names, Progress.LEAVING)
-        self._step(plan, lease, InStep.LEAVE, lambda steps: steps.tell_proxies())
-        self._step(plan, lease, InStep.REMOVE, lambda steps: steps.remove(plan.nodes, self._provider(plan)))
-        self._step(plan, lease, InStep.FORGET, lambda steps: steps.tell_members())
-        self._step(plan, lease, InStep.VERDICT, lambda steps: steps.verdict())
+        self._step(run, InStep.LEAVE, lambda steps: steps.tell_proxies())
+        self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes, self._provider(plan)))
+        self._step(run, InStep.FORGET, lambda steps: steps.tell_members())
+        self._step(run, InStep.VERDICT, lambda steps: steps.verdict())
         record.remove(plan.names)
 
     def _provider(self, plan: ScalePlan) -> Provider | None:

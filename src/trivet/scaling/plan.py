@@ -51,6 +51,8 @@ WHAT_HAPPENS: Mapping[str, str] = {
 }
 # The name of the provider's machine size that a given host has.
 OWN_SIZE = "its own"
+SCALE_OUT = "scale-out"
+SCALE_IN = "scale-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class ScalePlan:
         """Names of the nodes."""
         return tuple(node.name for node in self.nodes)
 
+    @property
+    def purpose(self) -> str:
+        """What for, in words for another operator."""
+        return f"{self.kind} of {', '.join(self.names)}"
+
     def to_dict(self) -> dict[str, object]:
         """As JSON data."""
         return {
@@ -90,6 +97,13 @@ class ScalePlan:
         }
 
 
+def machine_of(host: WebHost, size: str) -> str:
+    """Whose machine a web node has, and of which size, in words."""
+    if host.given:
+        return "a machine of yours, which stays"
+    return "a machine of the provider" + (f", size {size}" if size else "")
+
+
 def plan_scale_out(
     environment: Environment, record: Record, count: int, size: str, given: Mapping[str, str]
 ) -> ScalePlan:
@@ -100,15 +114,15 @@ def plan_scale_out(
         unfinished run of another kind or count.
     """
     _check_count(count)
-    _refuse_other(record, UNFINISHED_IN, "scale-in", environment.label)
+    _refuse_other(record, UNFINISHED_IN, SCALE_IN, environment.label)
     begun = record.of(*UNFINISHED_OUT)
     steps = tuple(step.value for step in OutStep)
     if begun:
-        _check_continues(begun, count, "scale-out", environment.label)
+        _check_continues(begun, count, SCALE_OUT, environment.label)
         unknown = set(given) - {host.name for host in begun}
         if unknown:
             raise InputError(f"a scale-out of {_named(begun)} is unfinished, and {', '.join(unknown)} is none of them")
-        return ScalePlan("scale-out", environment.name, begun, steps, size, continued=True)
+        return ScalePlan(SCALE_OUT, environment.name, begun, steps, size, continued=True)
     if given and len(given) != count:
         raise InputError(f"--web is {count}, but {len(given)} hosts are given by --host")
     for name, address in given.items():
@@ -121,7 +135,7 @@ def plan_scale_out(
         WebHost(name, given.get(name, ""), node_id, Progress.JOINING, given=name in given)
         for name, node_id in zip(names, ids, strict=True)
     )
-    return ScalePlan("scale-out", environment.name, nodes, steps, OWN_SIZE if given else size)
+    return ScalePlan(SCALE_OUT, environment.name, nodes, steps, OWN_SIZE if given else size)
 
 
 def plan_scale_in(environment: Environment, record: Record, count: int) -> ScalePlan:
@@ -134,8 +148,8 @@ def plan_scale_in(environment: Environment, record: Record, count: int) -> Scale
     steps = tuple(step.value for step in InStep)
     begun = record.of(*UNFINISHED_IN)
     if begun:
-        _check_continues(begun, count, "scale-in", environment.label)
-        return ScalePlan("scale-in", environment.name, begun, steps, continued=True)
+        _check_continues(begun, count, SCALE_IN, environment.label)
+        return ScalePlan(SCALE_IN, environment.name, begun, steps, continued=True)
     if count > len(record.hosts):
         foreign = len(environment.web_nodes) - len(record.hosts)
         words = f"; {foreign} more are in the inventory's own files: take them out there" if foreign > 0 else ""
@@ -144,7 +158,7 @@ def plan_scale_in(environment: Environment, record: Record, count: int) -> Scale
             f"trivet status {environment.label}",
         )
     order = sorted(record.hosts, key=lambda host: (host.progress not in UNFINISHED_OUT, -host.node_id))
-    return ScalePlan("scale-in", environment.name, tuple(order[:count]), steps)
+    return ScalePlan(SCALE_IN, environment.name, tuple(order[:count]), steps)
 
 
 def _check_count(count: int) -> None:

@@ -195,7 +195,7 @@ class Steps:
                 role = event.role
                 self._tell("all" if not limit else ", ".join(limit), role)
 
-        run_playbook(self._environment, playbook, limit=limit, listener=listen)
+        run_playbook(self._environment, playbook, limit=limit, listener=listen, interruptible=False)
 
     def _wait(self, wrong_now: Callable[[], str], seconds: float, what: str) -> None:
         """Poll until nothing is wrong.

@@ -84,6 +84,46 @@ def killed_and_resumed() -> Lines:
     return [*lines[: cut + 1], resumed, *rest]
 
 
+WEB_NODES = ("shop-web-1", "shop-web-2")
+OUT_STEPS = ("create", "admit", "configure", "gate", "enter", "verdict")
+IN_STEPS = ("drain", "leave", "remove", "forget", "verdict")
+
+
+def scaling(kind: str = "scale-out") -> Lines:
+    """Two web nodes that come or go; each step is done for both at once."""
+    names, (before, after) = list(WEB_NODES), (0, 2) if kind == "scale-out" else (2, 0)
+    change = {
+        "kind": kind,
+        "nodes": names,
+        "web_nodes_before": before,
+        "web_nodes_after": after,
+        "summary": f"{kind} of {', '.join(names)}",
+        "command": f"trivet {kind} production --web 2",
+    }
+    steps = OUT_STEPS if kind == "scale-out" else IN_STEPS
+    planned = {
+        "environment": "production",
+        "change": change,
+        "nodes": [{"name": name, "reason": "a machine of the provider, size 6"} for name in names],
+        "steps": [{"step": step, "what": f"what {step} does"} for step in steps],
+    }
+    at = BEGAN + 2
+    body: Lines = []
+    for step in steps:
+        subject = {"node": ", ".join(names), "nodes": names, "step": step}
+        body.append({"at": at, "kind": "begin", **subject})
+        at += SECONDS_PER_STEP
+        body.append({"at": at, "kind": "end", **subject, "seconds": SECONDS_PER_STEP})
+    there = {moment: (*NODES, *WEB_NODES[:number]) for moment, number in (("before", before), ("after", after))}
+    return [
+        {"at": BEGAN, "kind": "plan", "owner": "operator@desk:1", "plan": planned},
+        snapshot("before", BEGAN + 1, nodes=there["before"]),
+        *body,
+        snapshot("after", at + 1, nodes=there["after"]),
+        {"at": at + 2, "kind": "done", "seconds": 62.0},
+    ]
+
+
 def figures(requests: int, failures: int = 0, p99: float = 40.0) -> Figures:
     kinds = {"status-5xx": failures} if failures else {}
     return Figures(requests, failures, kinds, Latency(8.0, 20.0, p99, 120.0) if requests > failures else Latency())

@@ -13,10 +13,12 @@ from journals import (
     NODES,
     SEVEN_HOURS,
     STEPS,
+    WEB_NODES,
     failure,
     killed_and_resumed,
     plan,
     probe,
+    scaling,
     snapshot,
     steps,
     whole_journal,
@@ -24,7 +26,10 @@ from journals import (
 
 from trivet.report.change import Ending, Outcome, read_change
 from trivet.report.measured import measure
+from trivet.report.tables import differences, tiles
 from trivet.report.wording import answer
+from trivet.rotation.change import Change as RollingChange
+from trivet.rotation.change import Kind
 
 
 def test_an_undisturbed_change() -> None:
@@ -167,3 +172,58 @@ def test_a_journal_may_end_anywhere(end: int) -> None:
     done = change.outcome is Outcome.DONE
     assert done == (end == len(killed_and_resumed()))
     assert (answer(change, None).tone == "bad") is False
+
+
+def test_a_resize_tells_its_sizes_as_the_engine_writes_them() -> None:
+    written = RollingChange(Kind.RESIZE, NODES, size="12", size_before="6").to_dict()
+    lines = whole_journal()
+    lines[0]["plan"]["change"] = written
+    change = read_change(lines)
+    assert (change.size_before, change.size_after) == ("6", "12")
+    assert (
+        "while three nodes went from size 6 to 12 in 5 min 12 s."
+        in answer(change, measure(probe(), change.window)).text
+    )
+
+
+def test_a_restart_has_no_size() -> None:
+    lines = whole_journal()
+    lines[0]["plan"]["change"] = RollingChange(Kind.RESTART, NODES).to_dict()
+    change = read_change(lines)
+    assert (change.size_before, change.size_after) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("scale-out", "two web nodes were added (0 before, 2 after) in 1 min 2 s"),
+        ("scale-in", "two web nodes were taken away (2 before, 0 after) in 1 min 2 s"),
+    ],
+)
+def test_a_change_of_web_nodes_counts_them(kind: str, words: str) -> None:
+    change = read_change(scaling(kind))
+    assert words in answer(change, None).text.lower()
+    assert change.outcome is Outcome.DONE
+    assert change.node_names == change.finished_nodes == WEB_NODES
+    assert {item.seconds for item in change.attempts} == {10.0}
+    assert [tile.value for tile in tiles(change, None) if tile.label == "Web nodes"] == [
+        "0 → 2" if kind == "scale-out" else "2 → 0"
+    ]
+
+
+def test_a_step_that_failed_for_all_web_nodes_names_them_all() -> None:
+    lines = scaling()[:9]
+    failed = {**lines[-1], "at": lines[-1]["at"] + 3, "kind": "failed", "error": "no real page"}
+    halted = {"at": failed["at"], "kind": "halted", "error": "gate: no real page", "remaining": list(WEB_NODES)}
+    text = answer(read_change([*lines, failed, halted]), None).text
+    assert "at shop-web-1, shop-web-2, step gate: no real page; none of two web nodes was done." in text
+
+
+def test_web_nodes_that_came_or_went_are_told_apart_from_those_that_stay() -> None:
+    names, rows = differences(read_change(scaling("scale-in")))
+    member = dict(zip(names, next(row for row in rows if row.name == "member").cells, strict=True))
+    assert {name: cell.text for name, cell in member.items()} == {
+        **dict.fromkeys(NODES, "yes"),
+        **dict.fromkeys(WEB_NODES, "yes → no"),
+    }
+    assert "member" not in [row.name for row in differences(read_change(whole_journal()))[1]]

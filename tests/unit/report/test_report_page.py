@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, whole_journal
+from journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, scaling, whole_journal
 
 from trivet.errors import TrivetError
 from trivet.probe.report import ProbeReport
@@ -55,6 +55,8 @@ JOURNALS = {
     "resumed": killed_and_resumed(),
     "killed": killed_and_resumed()[:40],
     "plan only": [plan()],
+    "scale-out": scaling(),
+    "scale-in": scaling("scale-in"),
     "empty": [],
 }
 

@@ -7,6 +7,7 @@ and just after its effect. Whoever goes on may be at another machine, which has 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from pathlib import Path
@@ -18,7 +19,6 @@ from hypothesis import strategies as st
 from simulation import NAMES, Handle, Killed, World, change_of, environment
 
 from trivet.errors import InputError
-from trivet.report import ReportFiles
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind
@@ -30,11 +30,11 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
     monkeypatch.setattr(engine, "LOOK_SECONDS", 0.0)
+    # Reports have tests of their own (test_rotations.py); thousands of them would only cost time here.
+    monkeypatch.setattr(rotations_module, "reported", lambda *_: contextlib.nullcontext())
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()
     monkeypatch.setattr(rotations_module, "run_owner", lambda: f"operator@laptop:{next(numbers)}")
-    # Its report has tests of its own (test_rotations.py); a thousand of them would only cost time here.
-    monkeypatch.setattr(rotations_module, "leave_report", lambda *_: ReportFiles(Path("page"), Path("data")))
 
 
 @functools.cache

@@ -352,3 +352,74 @@ def test_a_killed_run_is_told_apart_from_a_living_one() -> None:
     assert status["state"] == "running"
     assert (status["current"], status["remaining"]) == ("node-2", list(NAMES))
     assert not world.lease_alive
+
+
+def scaling_journal(world: World, *, kind: str = "scale-out", over: bool = False) -> None:
+    """The journal of a change of web nodes, left on the nodes after its first step was begun."""
+    change = {
+        "kind": kind,
+        "nodes": ["shop-web-1", "shop-web-2"],
+        "summary": f"{kind} of shop-web-1, shop-web-2",
+        "command": f"trivet {kind} test --web 2",
+    }
+    joined = {"node": "shop-web-1, shop-web-2", "nodes": change["nodes"], "step": "create"}
+    lines: list[dict[str, Any]] = [
+        {"seq": 1, "at": 1.0, "kind": "plan", "owner": "operator@laptop:0", "plan": {"change": change}},
+        {"seq": 2, "at": 2.0, "kind": "begin", **joined},
+    ]
+    lines.append({"seq": 3, "at": 3.0, "kind": "done" if over else "halted", "error": "no answer"})
+    for machine in world.machines.values():
+        machine.journals[f"30000101-000000-{kind}"] = [dict(line) for line in lines]
+
+
+@pytest.mark.parametrize("verb", ["resume", "rollback", "abort"])
+@pytest.mark.parametrize("kind", ["scale-out", "scale-in"])
+def test_a_change_of_web_nodes_goes_on_with_its_own_command_only(verb: str, kind: str) -> None:
+    world = World()
+    scaling_journal(world, kind=kind)
+    with pytest.raises(InputError, match=f"the {kind} of shop-web-1, shop-web-2 is not over") as raised:
+        getattr(rotations(world), verb)()
+    assert raised.value.next_command == f"trivet {kind} test --web 2"
+    assert (world.steps, world.lease) == ([], None)
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_status_and_history_tell_of_web_nodes_too(over: bool) -> None:
+    world = World()
+    scaling_journal(world, over=over)
+    status = rotations(world).status()
+    where = {name: status[name] for name in ("state", "finished", "current", "step", "remaining")}
+    nodes = ["shop-web-1", "shop-web-2"]
+    assert where == (
+        {"state": "done", "finished": nodes, "current": None, "step": None, "remaining": []}
+        if over
+        else {
+            "state": "halted",
+            "finished": [],
+            "current": "shop-web-1, shop-web-2",
+            "step": "create",
+            "remaining": nodes,
+        }
+    )
+    assert [item["change"]["kind"] for item in rotations(world).history()] == ["scale-out"]
+
+
+def test_a_halted_change_of_web_nodes_neither_hides_nor_refuses_a_rolling_one() -> None:
+    world = World()
+    scaling_journal(world)
+    world.fails[("node-2", Step.START)] = RemoteError("no answer")
+    with pytest.raises(RotationHalted):
+        rotations(world).apply(RESIZE)
+    assert rotations(world).status()["change"]["kind"] == "resize"
+    rotations(world).resume()
+    assert world.recorded == "12"
+    assert rotations(world).status()["change"]["kind"] == "scale-out"
+
+
+def test_the_change_that_runs_is_the_one_that_is_asked_to_stop() -> None:
+    world = World()
+    scaling_journal(world)
+    world.then[("node-2", Step.HAND_OVER)] = lambda world: rotations(world).request_stop() and None
+    with pytest.raises(RotationStopped):
+        rotations(world).apply(RESIZE)
+    assert "stop requested" in [line["kind"] for line in rotations(world).status()["lines"]]

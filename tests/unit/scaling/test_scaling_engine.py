@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from trivet.errors import InputError, LeaseHeld, RemoteError, ScalingHalted
+from trivet.agent.journal import merge, state_of, summary
+from trivet.errors import InputError, LeaseHeld, RemoteError, RotationHalted, ScalingHalted, ScalingStopped
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
+from trivet.rotation.engine import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
+from trivet.scaling import journal as scaling_journal
 from trivet.scaling.record import Progress, Record, WebHost
 
 OUT = ["create", "let_in", "configure", "gate", "enter", "verdict"]
@@ -36,6 +41,21 @@ class World:
     fails: dict[str, BaseException] = field(default_factory=dict)
     memory_mib: int | None = None
     lease: BaseException | None = None
+    journals: dict[str, dict[str, list[dict[str, Any]]]] = field(
+        default_factory=lambda: {f"shop-{n}": {} for n in (1, 2, 3)}
+    )
+    silent: set[str] = field(default_factory=set)
+    stop: str | None = None
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The newest journal, as the first node has it."""
+        copies = self.journals["shop-1"]
+        return copies[max(copies)]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [line["kind"] for line in self.lines]
 
     @property
     def environment(self) -> Environment:
@@ -78,6 +98,32 @@ class FakeNodes:
         return None
 
 
+class FakeJournals:
+    """The nodes' copies of the journals."""
+
+    world: World
+
+    def __init__(self, _nodes: object) -> None:
+        self.nodes = tuple(self.world.journals)
+
+    def _answering(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        return {name: own for name, own in self.world.journals.items() if name not in self.world.silent}
+
+    def append(self, journal: str, lines: dict[str, list[dict[str, Any]]]) -> dict[str, str | None]:
+        for name, copies in self._answering().items():
+            copies[journal] = merge([copies.get(journal, []), json.loads(json.dumps(lines[name]))])
+        return dict.fromkeys(self._answering(), self.world.stop)
+
+    def read(self, journal: str) -> dict[str, list[dict[str, Any]]]:
+        return {name: copies.get(journal, []) for name, copies in self._answering().items()}
+
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
+        return {
+            name: [summary(journal, lines) for journal, lines in copies.items()]
+            for name, copies in self._answering().items()
+        }
+
+
 class FakeSteps:
     world: World
 
@@ -118,8 +164,10 @@ class FakeProvider:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(tmp_path)
-    FakeSteps.world = made
+    made = World(tmp_path / "shop")
+    FakeSteps.world = FakeJournals.world = made
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "shop").mkdir()
 
     class FakeLease:
         def check(self) -> None:
@@ -127,16 +175,23 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
                 raise made.lease
 
     @contextmanager
-    def lease(_nodes: object, _owner: str, purpose: str) -> Iterator[FakeLease]:
+    def lease(_nodes: object, _owner: str, purpose: str, **_options: object) -> Iterator[FakeLease]:
         made.done.append((f"lease for {purpose}", {}))
         yield FakeLease()
         made.done.append(("lease back", {}))
 
     nodes = ("shop-1", "shop-2", "shop-3")
-    monkeypatch.setattr(engine, "Nodes", FakeNodes)
     monkeypatch.setattr(engine, "Steps", FakeSteps)
     monkeypatch.setattr(engine, "Lease", lease)
-    monkeypatch.setattr(engine, "observe", lambda _nodes: Observation({}, Verdict("shop", nodes, (), made.findings)))
+    for module in (engine, scaling_journal):
+        monkeypatch.setattr(module, "Nodes", FakeNodes)
+        monkeypatch.setattr(
+            module, "observe", lambda _nodes: Observation({}, Verdict("shop", nodes, (), made.findings))
+        )
+    monkeypatch.setattr(engine, "NodeJournals", FakeJournals)
+    # As in life, no two runs have one process: their journals would have one name.
+    numbers = itertools.count()
+    monkeypatch.setattr(engine, "run_owner", lambda: f"operator@laptop:{next(numbers):04d}")
     monkeypatch.setattr(engine, "provider_for", lambda _environment: FakeProvider(made))
     monkeypatch.setattr(engine, "check_secrets", lambda _environment: None)
     monkeypatch.setattr(engine, "load_environment", lambda _path: made.environment)
@@ -164,6 +219,7 @@ def test_new_nodes_are_used_only_after_their_gate(world: World) -> None:
     assert [event["event"] for event in events if event["event"] != "progress"] == [
         "plan",
         *["step begins", "step ends"] * 6,
+        "report",
     ]
 
 
@@ -267,3 +323,117 @@ def test_an_address_that_is_taken_is_not_recorded(world: World) -> None:
     with pytest.raises(ScalingHalted, match="the address of shop-2"):
         out(world, 1)
     assert world.record.hosts == ()
+
+
+@pytest.mark.parametrize("scaling", [ScaleOut, ScaleIn])
+def test_every_step_is_in_the_journal_on_every_node(scaling: Any, world: World) -> None:
+    if scaling is ScaleIn:
+        out(world)
+    report = scaling(world.environment, 2).apply()
+    per_step = len(report.plan.steps)
+    assert world.kinds == ["plan", "snapshot", *["begin", "end"] * per_step, "snapshot", "done"]
+    assert [line["when"] for line in world.lines if line["kind"] == "snapshot"] == ["before", "after"]
+    assert {tuple(line["nodes"]) for line in world.lines if "step" in line} == {report.plan.names}
+    assert all(copies[max(copies)] == world.lines for copies in world.journals.values())
+    assert [json.loads(line) for line in report.journal.read_text().splitlines()] == world.lines
+    change = world.lines[0]["plan"]["change"]
+    counted = (change["web_nodes_before"], change["web_nodes_after"])
+    assert counted == ((0, 2) if scaling is ScaleOut else (2, 0))
+
+
+@pytest.mark.parametrize("step", OUT)
+def test_the_same_command_goes_on_with_the_journal_of_the_run_that_failed(step: str, world: World) -> None:
+    world.fails[step] = RemoteError("shop-web-1: no answer")
+    with pytest.raises(ScalingHalted) as raised:
+        out(world)
+    assert max(world.journals["shop-1"]) in raised.value.message
+    assert world.kinds[-2:] == ["failed", "halted"]
+    assert world.lines[-2]["error"] == "shop-web-1: no answer"
+    out(world)
+    assert len(world.journals["shop-1"]) == 1
+    assert ("resumed" in world.kinds, state_of(world.lines)) == (True, "done")
+
+
+def test_a_scale_in_closes_the_journal_of_the_scale_out_that_it_takes_back(world: World) -> None:
+    world.fails["gate"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted):
+        out(world)
+    ScaleIn(world.environment, 2).apply()
+    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["aborted", "done"]
+
+
+def test_a_run_that_was_killed_before_its_last_line_was_done_all_the_same(world: World) -> None:
+    out(world, 1)
+    for copies in world.journals.values():
+        (lines,) = copies.values()
+        del lines[lines.index(next(line for line in lines if line.get("when") == "after")) :]
+    local = next(Path(world.folder.parent, "state").rglob("*.jsonl"))
+    local.write_text("".join(json.dumps(line) + "\n" for line in world.lines))
+    out(world, 1)
+    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["done", "done"]
+    assert [host.name for host in world.record.hosts] == ["shop-web-1", "shop-web-2"]
+
+
+@pytest.mark.parametrize("error", [None, RemoteError("no answer"), KeyboardInterrupt()])
+def test_a_report_is_left_however_it_ends(error: BaseException | None, world: World) -> None:
+    events: list[Any] = []
+    if error is None:
+        out(world, listener=events.append)
+    else:
+        world.fails["configure"] = error
+        with pytest.raises((ScalingHalted, KeyboardInterrupt)):
+            out(world, listener=events.append)
+    (told,) = [event for event in events if event["event"] == "report"]
+    assert events[-1] == told
+    document = json.loads(Path(told["json"]).read_text())
+    assert document["change"]["kind"] == "scale-out"
+    assert document["change"]["outcome"] == ("done" if error is None else "halted")
+    (journal,) = [event["journal"] for event in events if event["event"] == "plan"]
+    assert journal == max(world.journals["shop-1"])
+
+
+@pytest.mark.parametrize("asked", ["by a signal", "by another operator"])
+def test_asked_to_stop_it_stops_after_the_step_that_runs(asked: str, world: World) -> None:
+    stop = StopRequest()
+
+    def listen(event: Any) -> None:
+        if (event["event"], event.get("step")) == ("step begins", "admit"):
+            stop.by = "SIGINT" if asked == "by a signal" else ""
+            world.stop = None if asked == "by a signal" else "colleague@desk:1"
+
+    with pytest.raises(ScalingStopped, match=r"stopped by (SIGINT|colleague@desk:1)") as raised:
+        out(world, listener=listen, stop=stop)
+    assert raised.value.exit_code == 130
+    assert raised.value.next_command == f"trivet scale-out {world.environment.label} --web 2"
+    assert world.steps[-1] == "let_in"
+    assert world.kinds[-2:] == ["stop requested", "halted"]
+    world.stop = None
+    out(world)
+    assert state_of(world.lines) == "done"
+
+
+def test_without_a_majority_for_the_journal_nothing_is_made(world: World) -> None:
+    world.silent = {"shop-2", "shop-3"}
+    with pytest.raises(RotationHalted, match="a majority is needed"):
+        out(world)
+    assert (world.machines, world.record.hosts) == ({}, ())
+
+
+def test_a_lost_lease_leaves_the_nodes_journals_alone(world: World) -> None:
+    world.lease = LeaseHeld("the lease could not be renewed")
+    with pytest.raises(LeaseHeld):
+        out(world)
+    assert world.kinds == ["plan", "snapshot"]
+    local = next(Path(world.folder.parent, "state").rglob("*.jsonl")).read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in local] == ["plan", "snapshot", "lease lost", "halted"]
+
+
+def test_what_goes_on_with_a_run_names_its_own_hosts_and_size(world: World) -> None:
+    world.fails["let_in"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted) as raised:
+        out(world, 1, given={"mine": "198.51.100.7"}, size="12")
+    assert (
+        raised.value.next_command
+        == f"trivet scale-out {world.environment.label} --size 12 --host mine=198.51.100.7 --web 1"
+    )
+    assert world.lines[0]["plan"]["change"]["command"] == raised.value.next_command

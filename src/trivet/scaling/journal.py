@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of a scale-out or scale-in: lines as those of a rolling change, kept on the nodes beside them.
+
+The record of the web nodes decides how a change goes on, since Ansible reads it; the journal tells what was done, when,
+and by whom. Every step is done for all nodes of the change at once: its lines name them all (``nodes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trivet.agent.journal import OPEN_STATES
+from trivet.model import Environment
+from trivet.remote import Nodes, observe
+from trivet.rotation.journal import Journal, JournalCopies, newest_first
+from trivet.rotation.view import view_of
+from trivet.scaling.plan import SCALE_IN, SCALE_OUT, WHAT_HAPPENS, InStep, ScalePlan, machine_of
+
+
+def open_journal(
+    environment: Environment, copies: JournalCopies, plan: ScalePlan, owner: str, command: str
+) -> tuple[Journal, bool]:
+    """The journal to write to, and whether it is one that an earlier run of the same change left open.
+
+    Other journals of web nodes that are open are closed: what they had begun is in this plan, or was given up. Only
+    for who holds the lease.
+
+    :param command: what goes on with the change, for an operator.
+    :raises RotationHalted: when no majority of the nodes has a journal, or its first line.
+    """
+    continued = None
+    for item in newest_first(copies.summaries()):
+        if item["state"] not in OPEN_STATES or item["change"].get("kind") not in (SCALE_OUT, SCALE_IN):
+            continue
+        journal = Journal.reopened(environment.label, item["id"], copies)
+        if continued is None and _is_of(item["change"], plan):
+            continued = journal
+        else:
+            # Its runner may have been killed with nothing left to do but this line.
+            journal.write("done" if _went_through(journal.lines) else "aborted", by=owner)
+    if continued is not None:
+        continued.write("resumed", majority=True, owner=owner)
+        return continued, True
+    journal = Journal.begin(environment.label, owner, copies)
+    journal.write("plan", majority=True, owner=owner, plan=plan_line(environment, plan, command))
+    return journal, False
+
+
+def plan_line(environment: Environment, plan: ScalePlan, command: str) -> dict[str, Any]:
+    """The plan as a report reads it."""
+    before, after = _web_nodes(environment, plan)
+    return {
+        "environment": plan.environment,
+        "change": {
+            "kind": plan.kind,
+            "nodes": list(plan.names),
+            "web_nodes_before": before,
+            "web_nodes_after": after,
+            "summary": plan.purpose,
+            "command": command,
+        },
+        "nodes": [{"name": host.name, "reason": machine_of(host, plan.size)} for host in plan.nodes],
+        "steps": [{"step": step, "what": WHAT_HAPPENS[step]} for step in plan.steps],
+    }
+
+
+def snapshot(environment: Environment, when: str) -> dict[str, Any]:
+    """The verdict and the machines as they are now, as a line of the journal.
+
+    :param when: ``before`` or ``after``.
+    """
+    with Nodes(environment) as nodes:
+        return view_of(environment, observe(nodes)).to_line(when)
+
+
+def _is_of(change: Mapping[str, Any], plan: ScalePlan) -> bool:
+    return change.get("kind") == plan.kind and set(change.get("nodes", ())) == set(plan.names)
+
+
+def _went_through(lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last step was done; both directions end with the verdict."""
+    steps = [line for line in lines if line["kind"] in ("begin", "end")]
+    return bool(steps) and (steps[-1]["kind"], steps[-1]["step"]) == ("end", InStep.VERDICT.value)
+
+
+def _web_nodes(environment: Environment, plan: ScalePlan) -> tuple[int, int]:
+    """How many web nodes customers have before and after the change."""
+    serving = {node.name for node in environment.web_nodes if node.in_service}
+    moving = set(plan.names)
+    if plan.kind == SCALE_OUT:
+        return len(serving - moving), len(serving | moving)
+    return len(serving), len(serving - moving)

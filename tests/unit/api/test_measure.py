@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change with the probe beside it: its report gets the probe's figures, whatever kind of change it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+
+from trivet.api import measure
+from trivet.errors import ScalingHalted
+from trivet.model import Environment, Node
+from trivet.probe import LiveFigures, ProbeReport
+from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
+from trivet.rotation.journal import rotations_directory
+
+ENVIRONMENT = Environment(
+    name="shop",
+    inventory=Path("inventories/shop"),
+    nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}") for n in (1, 2, 3)),
+    gateways=("192.0.2.21",),
+    size="6",
+    domain="shop.example",
+)
+JOURNAL = "20261124-080000-operator@desk:1"
+FIGURES = Figures(100, 0, {}, Latency(8.0, 20.0, 40.0, 120.0))
+
+
+class FakeProbe:
+    """A probe that ran over the whole change."""
+
+    def __init__(self, _settings: Any, events: Path) -> None:
+        self.events = events
+        self.marks: list[str] = []
+
+    def start(self) -> None:
+        self.marks.append("before")
+
+    def mark(self, phase: str) -> None:
+        self.marks.append(phase)
+
+    def live(self) -> LiveFigures:
+        return LiveFigures(50, 0, 12.0)
+
+    def stop(self, *, hurry: bool = False) -> ProbeReport:
+        return ProbeReport(
+            started="2026-11-24T07:59:00.000+00:00",
+            seconds=300.0,
+            rate=25.0,
+            urls=("http://192.0.2.21",),
+            total=FIGURES,
+            kinds={"home": FIGURES},
+            phases={"before": FIGURES, "during": FIGURES},
+            marks=(Mark("before", 0.0), Mark("during", 60.0)),
+            failures=(),
+            longest_gap=Gap(0.1, 10.0),
+            gateway_gaps={"http://192.0.2.21": Gap(0.1, 10.0)},
+            timeline=(),
+            orders=Orders(10, 10, 0, 0, 0, True, ()),
+            served_by={},
+            own_lag_ms=1.0,
+            unfinished=0,
+        )
+
+
+class FakeTunnels:
+    urls = ("http://127.0.0.1:1",)
+
+    def __init__(self, _environment: Environment) -> None:
+        return None
+
+    def __enter__(self) -> FakeTunnels:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(measure, "BackgroundProbe", FakeProbe)
+    monkeypatch.setattr(measure, "WebTunnels", FakeTunnels)
+    monkeypatch.setattr(measure, "BEFORE_SECONDS", 0)
+    monkeypatch.setattr(measure, "AFTER_SECONDS", 0)
+
+
+def scale_out(listener: Any, *, fails: bool) -> str:
+    """What the engine of web nodes tells and leaves."""
+    listener({"event": "plan", "kind": "scale-out", "journal": JOURNAL})
+    change = {"kind": "scale-out", "nodes": ["shop-web-1"], "web_nodes_before": 0, "web_nodes_after": 1}
+    step = {"node": "shop-web-1", "nodes": ["shop-web-1"], "step": "create"}
+    plan = {"environment": "shop", "change": change, "nodes": [{"name": "shop-web-1"}], "steps": [{"step": "create"}]}
+    at = 1_795_507_200.0  # 2026-11-24 08:00 UTC
+    lines = [
+        {"seq": 1, "at": at, "kind": "plan", "plan": plan},
+        {"seq": 2, "at": at, "kind": "begin", **step},
+        {"seq": 3, "at": at + 9, "kind": "failed" if fails else "end", "error": "no answer", "seconds": 9.0, **step},
+        {"seq": 4, "at": at + 10, "kind": "halted" if fails else "done", "error": "no answer", "seconds": 10.0},
+    ]
+    path = rotations_directory("shop") / f"{JOURNAL}.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    listener({"event": "report", "html": "without figures", "json": "without figures"})
+    listener({"event": "step ends", "step": "create", "seconds": 9.0})
+    if fails:
+        raise ScalingHalted("no answer")
+    return "made"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_report_of_a_scale_out_has_the_figures(fails: bool) -> None:
+    events: list[Any] = []
+    partial: list[ProbeReport] = []
+
+    def run() -> tuple[ProbeReport, str]:
+        return measure.measured(
+            ENVIRONMENT,
+            25.0,
+            lambda listener: scale_out(listener, fails=fails),
+            listener=events.append,
+            partial=partial.append,
+        )
+
+    if fails:
+        with pytest.raises(ScalingHalted):
+            run()
+        assert len(partial) == 1
+    else:
+        assert run()[1] == "made"
+    (told,) = [event for event in events if event["event"] == "report"]
+    document = json.loads(Path(told["json"]).read_text())
+    assert document["probe"]["total"]["requests"] == 100
+    assert document["change"]["outcome"] == ("halted" if fails else "done")
+    assert document["change"]["web_nodes_after"] == 1
+    assert "live" in [event["event"] for event in events]
