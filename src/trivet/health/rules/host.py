@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import HostFacts, NodeFacts
+from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
 
 SERVICE = "host"
@@ -23,9 +23,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
         if facts.node != node:
             reason = f"{cluster.expectation.address_of(node)} answers as {facts.node}"
             yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
-        if facts.identity.error is not None:
-            reason = f"does not say as what it was set up: {facts.identity.error}"
-            yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
+        yield from _of_identity(cluster, node, facts.identity)
         if facts.host.error is not None:
             reason = f"no answer: {facts.host.error}"
             yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.on(node, "trivet-agent collect"))
@@ -35,6 +33,16 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_work(cluster, node, facts.host)
     yield from _of_names(cluster)
     yield from _of_clocks(cluster)
+
+
+def _of_identity(cluster: Cluster, node: str, identity: IdentityFacts) -> Iterator[Finding]:
+    command = cluster.on(node, "cat /etc/trivet/node.json")
+    if identity.error is not None or not identity.environment:
+        reason = f"does not say as what it was set up: {identity.error or 'nothing there'}"
+        yield Finding(SERVICE, node, State.UNKNOWN, reason, command)
+    elif identity.environment != cluster.expectation.environment:
+        reason = f"was set up for {identity.environment}, and not for {cluster.expectation.environment}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, command)
 
 
 def _of_room(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
