@@ -10,6 +10,7 @@ from __future__ import annotations
 from trivet.api.clean import clean, left_behind
 from trivet.api.converge import converge
 from trivet.api.environment import Environment
+from trivet.api.exclusive import run_exclusively
 from trivet.api.measure import measured
 
-__all__ = ["Environment", "clean", "converge", "left_behind", "measured"]
+__all__ = ["Environment", "clean", "converge", "left_behind", "measured", "run_exclusively"]

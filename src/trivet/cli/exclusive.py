@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``trivet exclusive``: a program of the operator's under the environment's lease."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trivet.ansible import load_environment
+from trivet.api.exclusive import run_exclusively
+from trivet.cli.output import output_for
+
+
+def exclusive(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="The program and its arguments.")],
+    purpose: Annotated[str, typer.Option(help="What for: whoever is refused meanwhile reads it.")] = "",
+) -> None:
+    """Run a program, such as a backup, while no change of the environment can begin; refuse it while one runs.
+
+    The program has the environment's lease, as a rotation has. If the lease cannot be renewed any more, the program is
+    ended. Exit code: the program's; 2 when it was refused or ended.
+
+    Example: trivet exclusive production --purpose "nightly backup" -- /usr/local/bin/backup --full
+    """
+    output = output_for(False)
+    code = run_exclusively(
+        load_environment(env),
+        command,
+        purpose or f"running {command[0]}",
+        tell=lambda text: output.event("lease", text=text),
+    )
+    raise typer.Exit(code)

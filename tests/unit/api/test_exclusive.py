@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An operator's program under the lease."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from trivet.api import exclusive
+from trivet.api.exclusive import run_exclusively
+from trivet.errors import InputError, LeaseHeld
+from trivet.model import Environment
+
+
+class World:
+    """The lease of an environment, as nodes that answer would keep it."""
+
+    def __init__(self) -> None:
+        self.holder = ""
+        self.purpose = ""
+        self.lost = False
+        self.released = 0
+
+    def nodes(self, environment: Environment) -> World:
+        return self
+
+    def lease(self, nodes: World, owner: str, purpose: str) -> World:
+        if self.holder:
+            raise LeaseHeld(f"another run has the environment: {self.holder}")
+        self.purpose = purpose
+        return self
+
+    def check(self) -> None:
+        if self.lost:
+            raise LeaseHeld("the lease could not be renewed")
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released += 1
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World()
+    monkeypatch.setattr(exclusive, "Nodes", world.nodes)
+    monkeypatch.setattr(exclusive, "Lease", world.lease)
+    monkeypatch.setattr(exclusive, "LOOK_SECONDS", 0.05)
+    return world
+
+
+ENVIRONMENT: Any = None
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def test_the_programs_exit_code_is_the_answer_and_the_lease_is_given_back(world: World) -> None:
+    assert run_exclusively(ENVIRONMENT, python("raise SystemExit(7)"), "backup") == 7
+    assert (world.purpose, world.released) == ("backup", 2)
+
+
+def test_nothing_is_run_while_another_run_has_the_environment(world: World, tmp_path: Any) -> None:
+    world.holder = "ops@laptop:42"
+    mark = tmp_path / "ran"
+    with pytest.raises(LeaseHeld, match="ops@laptop:42"):
+        run_exclusively(ENVIRONMENT, python(f"open({str(mark)!r}, 'w')"), "backup")
+    assert not mark.exists()
+
+
+def test_a_program_that_there_is_not_is_bad_input(world: World) -> None:
+    with pytest.raises(InputError, match="/nowhere/backup cannot be run"):
+        run_exclusively(ENVIRONMENT, ["/nowhere/backup"], "backup")
+    assert world.released == 2
+
+
+@pytest.mark.parametrize(
+    "code", ["import time; time.sleep(60)", "import signal, time; signal.signal(15, 1); time.sleep(60)"]
+)
+def test_a_program_is_ended_when_the_lease_is_lost(world: World, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exclusive, "END_SECONDS", 0.5)
+    world.lost = True
+    told: list[str] = []
+    began = time.monotonic()
+    with pytest.raises(LeaseHeld, match="could not be renewed"):
+        run_exclusively(ENVIRONMENT, python(code), "backup", tell=told.append)
+    assert time.monotonic() - began < 30
+    assert told and "ending" in told[0]
