@@ -17,6 +17,7 @@ from trivet.lab.shell import run
 from trivet.lab.state import (
     FIRST_GATEWAY_HOST,
     FIRST_NODE_HOST,
+    LONGEST_HOST_NAME,
     LabNode,
     LabState,
     check_name,
@@ -126,7 +127,7 @@ class Lab:
 
         :raises LabError: when there is no such lab, or another lab has an instance of that name.
         """
-        check_name(name)
+        check_name(name, "a machine", LONGEST_HOST_NAME)
         state = LabState.load(self.name)
         node = next((node for node in state.nodes if node.name == name), None) or state.web_node(name)
         present = instances.listed().get(name)

@@ -18,6 +18,9 @@ FIRST_GATEWAY_HOST = 21
 FIRST_WEB_HOST = 31
 LAST_WEB_HOST = 250
 MOST_LABS = 200
+# A lab's name is the beginning of its machines' names.
+LONGEST_LAB_NAME = 20
+LONGEST_HOST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +141,23 @@ class LabState:
             raise LabError(f"{path} cannot be read: {error}", f"incus list; then rm -r {path.parent}") from error
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that could not be a host name.
+def check_name(name: str, what: str = "a lab", longest: int = LONGEST_LAB_NAME) -> None:
+    """Refuse a name that could not be a host name, or the beginning of one.
 
-    :raises InputError: when it is not 1 to 20 lower-case letters, digits and inner dashes.
+    :raises InputError: when it is not 1 to ``longest`` lower-case letters, digits and inner dashes.
     """
     plain = name.replace("-", "")
     if not (
         plain.isascii()
         and plain.isalnum()
         and name == name.lower()
-        and len(name) <= 20
+        and len(name) <= longest
         and name[0].isalpha()
         and name[-1] != "-"
     ):
-        raise InputError(f"{name!r} cannot name a lab: use up to 20 lower-case letters, digits and inner dashes")
+        raise InputError(
+            f"{name!r} cannot name {what}: use up to {longest} lower-case letters, digits and inner dashes"
+        )
 
 
 def free_index(taken: set[int]) -> int:
