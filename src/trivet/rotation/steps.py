@@ -28,6 +28,7 @@ GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
+BOOT_SECONDS = 180.0
 POLL_SECONDS = 0.25
 # Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
@@ -257,6 +258,8 @@ class NodeSteps:
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
                 f"{self._node.ssh_host}, so the provider must give it that one"
             )
+        # Its address had another hardware address before: for some seconds neighbours still send to that one.
+        self._wait(lambda: not self._is_gone(), BOOT_SECONDS, f"the new machine of {self._node.name} to answer SSH")
         self._playbook("rotation/replace.yml", rotation_owner=self._owner)
 
     def _check_size(self) -> None:
