@@ -60,7 +60,7 @@ class MemberReport:
     """A view of the last primary component is on the disk: the member did not leave it (``pc.recovery``)."""
     databases: tuple[str, ...] = ()
     """Databases beside the system's own."""
-    error: str | None = None
+    unreadable: str | None = None
     """Why the position could not be read."""
 
     @property
@@ -178,16 +178,18 @@ def _unsettled(heard: Mapping[str, MemberReport]) -> str | None:
             return f"a state transfer runs on {name} ({report.transfer})"
     if running := sorted(name for name, report in heard.items() if not report.down):
         return f"MariaDB runs on {_listed(running)} in no primary component: its position is not settled"
-    if unread := sorted(name for name, report in heard.items() if report.error is None and report.position is None):
+    if unread := sorted(
+        name for name, report in heard.items() if report.unreadable is None and report.position is None
+    ):
         return f"the position of {_listed(unread)} is not recovered yet"
     return None
 
 
 def _contradiction(heard: Mapping[str, MemberReport]) -> str | None:
     """Why positions that will not change do not tell one history."""
-    unreadable = {name: report for name, report in heard.items() if report.position is None or report.error}
+    unreadable = {name: report for name, report in heard.items() if report.position is None or report.unreadable}
     if unreadable:
-        told = "; ".join(f"{name}: {report.error}" for name, report in sorted(unreadable.items()))
+        told = "; ".join(f"{name}: {report.unreadable}" for name, report in sorted(unreadable.items()))
         return f"a position cannot be read ({told})"
     if len({report.uuid for report in heard.values()}) > 1:
         return "the members' data has more than one history (their UUIDs differ)"
@@ -240,13 +242,15 @@ def formation(members: Sequence[Member], reports: Mapping[str, MemberReport]) ->
 
 def evidence(members: Sequence[Member], reports: Mapping[str, MemberReport]) -> str:
     """A table for a human: what every member says."""
-    rows = [("node", "unit", "component", "uuid", "seqno", "position", "left last", "view saved", "problem")]
+    rows: list[tuple[str, ...]] = [
+        ("node", "unit", "component", "uuid", "seqno", "position", "left last", "view saved", "problem")
+    ]
     for member in sorted(members, key=lambda item: item.node_id):
         report = reports.get(member.name)
         if report is None:
             rows.append((member.name, "-", "-", "-", "-", "-", "-", "-", "no report"))
             continue
-        problem = report.error or report.transfer or ("" if report.down or report.primary else "runs")
+        problem = report.unreadable or report.transfer or ("" if report.down or report.primary else "runs")
         words = (report.unit, report.component, report.uuid, str(report.seqno), report.source)
         marks = tuple("yes" if mark else "no" for mark in (report.safe_to_bootstrap, report.view_saved))
         rows.append((member.name, *(word or "-" for word in words), *marks, problem or "-"))

@@ -43,7 +43,7 @@ any_report = st.builds(
     source=st.sampled_from(["saved", "recovered", ""]),
     safe_to_bootstrap=st.booleans(),
     view_saved=st.booleans(),
-    error=st.sampled_from([None, None, None, "InnoDB: corrupted"]),
+    unreadable=st.sampled_from([None, None, None, "InnoDB: corrupted"]),
 )
 """Anything that a member, its disk or the network may say."""
 
@@ -77,7 +77,7 @@ def test_whoever_bootstraps_has_every_transaction_of_every_member(reports: Repor
     for name, report in reports.items():
         assert report.uuid == winner.uuid, "bootstrapped with different UUIDs"
         assert 0 <= report.seqno <= winner.seqno, "bootstrapped a lower position"
-        assert report.node == name and report.error is None
+        assert report.node == name and report.unreadable is None
         assert report.unit in ("inactive", "failed") and not report.process and not report.answers
         assert not report.primary and report.transfer is None
         assert 0 <= report.age_seconds <= 30
@@ -141,7 +141,7 @@ def test_different_histories_are_left_to_a_human() -> None:
 
 def test_an_unreadable_position_is_left_to_a_human() -> None:
     reports = all_stopped(7, 9, 8)
-    reports["n2"] = replace(reports["n2"], uuid="", seqno=-1, error="InnoDB: corrupted")
+    reports["n2"] = replace(reports["n2"], uuid="", seqno=-1, unreadable="InnoDB: corrupted")
     assert (
         refused(reports, "n2: InnoDB: corrupted") == f"ssh 10.0.0.3 trivet-agent galera bootstrap --position {UUID}:8"
     )
