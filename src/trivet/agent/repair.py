@@ -150,7 +150,7 @@ def _treat(draft: _Draft, incident: Incident) -> None:
     """Note an incident that is there, and what is to be done and told about it."""
     symptom = incident.symptom
     if incident.looks >= symptom.looks:
-        if not incident.told and not symptom.waits:
+        if not incident.told and (not symptom.waits or owner(draft.view) == draft.view.config.name):
             incident = replace(incident, told=True)
             draft.notices.append(_notice(draft, News.NOTICED, incident))
         if symptom.remedy is not None and _our_turn(draft, symptom) and _due(incident, draft.now, draft.policy):
@@ -194,7 +194,7 @@ def _part_with(draft: _Draft, incident: Incident) -> None:
     if incident.gone_since is None:
         if incident.told:
             draft.notices.append(_notice(draft, News.RESOLVED, incident))
-        incident = replace(incident, gone_since=draft.now, looks=0, told=False)
+        incident = replace(incident, gone_since=draft.now)
     if incident.attempts and draft.now - (incident.gone_since or draft.now) < draft.policy.forget:
         draft.memory[incident.symptom.key] = incident
 
@@ -250,8 +250,6 @@ def _foreign_lease(view: View) -> str | None:
 
 def cluster_held_back(view: View) -> str | None:
     """Why this node does nothing for the whole cluster: too few are heard, or somebody works on one of them."""
-    if view.config.web_only:
-        return "no member of the clusters"
     if len(view.heard) * 2 <= len(view.config.members):
         return "a majority of the members is not heard"
     for name, facts in view.heard.items():

@@ -85,7 +85,7 @@ class Symptom:
     alone: bool = False
     """Its remedy takes something away that may still serve: one node of the cluster at a time, under the lease."""
     waits: bool = False
-    """Another node's turn, or a repair that is on its way: nothing to tell anybody."""
+    """Another node's turn: no human is needed, and only the one that tells for the cluster tells of it."""
     next_command: str | None = None
 
     @property
@@ -106,9 +106,8 @@ class View:
 
     @property
     def heard(self) -> Mapping[str, NodeFacts]:
-        """The members that can be spoken of: the peers, and this node if it is one."""
-        own = {} if self.config.web_only else {self.config.name: self.own}
-        return {**self.peers, **own}
+        """The members that can be spoken of: this node and the peers."""
+        return {**self.peers, self.config.name: self.own}
 
     def state(self, unit: str) -> str:
         """State of a unit of this node."""
@@ -121,11 +120,7 @@ class View:
 
 def symptoms(view: View) -> list[Symptom]:
     """Everything that is wrong here, in the order of a repair: what others rest on comes first."""
-    rules = [_gateway, _web]
-    if not view.config.web_only:
-        rules = [_gateway, _database, _redis, _search, _files, _web]
-    else:
-        rules = [_gateway, _files, _web]
+    rules = (_gateway, _database, _redis, _search, _files, _web)
     found = [symptom for rule in rules for symptom in rule(view)]
     silent = [symptom for symptom in found if symptom.problem == "hangs"]
     if len(silent) < OVERLOADED:
@@ -174,8 +169,7 @@ def _gateway(view: View) -> Iterator[Symptom]:
     facts = view.own.gateway
     if facts.handover or facts.forwards or facts.releases:
         return  # An address is being handed over.
-    units = ("haproxy", "trivet-agent") if view.config.web_only else ("haproxy", "keepalived", "trivet-agent")
-    yield from _stopped(view, "gateway", units)
+    yield from _stopped(view, "gateway", ("haproxy", "keepalived", "trivet-agent"))
     yield from _hung(view, "gateway", ("haproxy",), view.own.proxies.error, lambda facts: facts.proxies.error is None)
 
 
@@ -389,10 +383,9 @@ def _stuck_shards(view: View) -> bool:
 
 def _files(view: View) -> Iterator[Symptom]:
     files = view.own.files
-    if not view.config.web_only:
-        yield from _stopped(view, "files", ("glusterd",))
-        if view.state("glusterd") == "active":
-            yield from _daemon(view)
+    yield from _stopped(view, "files", ("glusterd",))
+    if view.state("glusterd") == "active":
+        yield from _daemon(view)
     yield from _stopped(view, "files", ("trivet-shared",))
     error = files.mount_error if files.mounted else "it is not mounted"
     yield from _hung(view, "files", ("trivet-shared",), error, lambda facts: facts.files.writable)

@@ -553,12 +553,13 @@ def test_the_memory_outlives_the_agent(cluster: Cluster, name: str) -> None:
     ]
 
 
-def test_a_web_node_repairs_what_it_has() -> None:
-    config = replace(views.config(1), name="w1", node_id=11, address="10.0.0.31")
-    own = views.node(2)
-    own = replace(own, node="w1", host=replace(own.host, units=dict.fromkeys(config.units, "active")))
-    peers = views.healthy()
-    assert symptoms(View(config, own, peers, views.reports(peers))) == []
-    stopped = replace(own, host=replace(own.host, units={**own.host.units, "nginx": "failed"}))
-    assert remedies(View(config, stopped, peers, {})) == {(Kind.START, ("nginx",))}
-    assert "mariadb" not in config.units
+def test_a_primary_component_is_taken_on_the_word_of_a_member_too() -> None:
+    cluster = views.database_down(views.healthy(), "n2")
+    cluster = views.change(cluster, "n2", "proxies", error="nobody listens on /run/haproxy/admin.sock", down=True)
+    cluster = views.stopped(cluster, "n2", "haproxy")
+    assert remedies(views.view(cluster, "n2")) == {(Kind.START, ("mariadb",)), (Kind.START, ("haproxy",))}
+
+
+def test_pages_that_wait_for_the_shared_files_are_not_php_s_fault() -> None:
+    cluster = views.silent(views.silent(views.healthy(), "n2", "web"), "n2", "mount")
+    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("trivet-shared",))}
