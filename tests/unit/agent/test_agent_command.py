@@ -59,6 +59,10 @@ def zipapp() -> ModuleType:
         "flags expire",
         "search flush",
         "gluster heal",
+        "heal",
+        "events --since 1800000000.5",
+        "pause --owner me --expires 600",
+        "resume --owner me",
     ],
 )
 def test_every_command_of_the_contract_is_known(words: str) -> None:
