@@ -30,6 +30,7 @@ MODULES = {
     "pause": "pause",
     "resume": "pause",
     "heal": "heal",
+    "repair": "act",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 

@@ -7,6 +7,7 @@ with the agent (the recovery of a position, a bootstrap) runs in a unit of its o
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 from trivet.agent import search
 from trivet.agent.errors import AgentError
+from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
 from trivet.agent.galera import START_SECONDS, STOP_SECONDS, command
 from trivet.agent.gluster import gluster
 from trivet.agent.symptoms import Kind, Remedy
@@ -35,6 +37,23 @@ KEEPS_ITS_CHILDREN = ("glusterd",)
 """Units whose other processes are not theirs to end: the bricks outlive the management daemon."""
 WANTED = Path("/etc/systemd/system/multi-user.target.wants")
 PHP_FPM = "php-fpm"
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``repair`` to the agent's command line."""
+    repair = subparsers.add_parser("repair", help="one act of the healer, ordered by an operator's command")
+    repair.add_argument("kind", type=Kind, choices=tuple(Kind))
+    repair.add_argument("arguments", nargs="*")
+    repair.add_argument("--owner", required=True, help="who orders it (recorded)")
+    repair.set_defaults(run=run_repair)
+
+
+def run_repair(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Do one thing, and record who ordered it."""
+    node = NodeConfig.from_mapping(config)
+    did = perform(Remedy(args.kind, tuple(args.arguments)), node, config)
+    EventJournal(EVENTS_DIRECTORY).append(node.name, "repaired", text=did, by=args.owner)
+    return {"node": node.name, "did": did}
 
 
 def perform(remedy: Remedy, config: NodeConfig, data: Mapping[str, Any]) -> str:

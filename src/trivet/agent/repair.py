@@ -16,7 +16,7 @@ from typing import Any
 
 from trivet.agent.drain import SERVICES as DRAINED_SERVICES
 from trivet.agent.symptoms import Kind, Symptom, View, symptoms
-from trivet.health.facts import NodeFacts, decode
+from trivet.health.facts import SERVICES, NodeFacts, decode
 
 AGENT_OWNER = "agent@"
 """How the owner of a lease begins that an agent took for a repair."""
@@ -32,6 +32,10 @@ class Policy:
     """Each pause is so many times the one before: 30, 60, 120, 240 s."""
     forget: float = 1800.0
     """A symptom that stays away for so long begins anew, with all its attempts."""
+    services: frozenset[str] = frozenset(SERVICES)
+    """Whose symptoms are looked at."""
+    lease_owner: str = AGENT_OWNER
+    """How the owner of a lease begins that does not hold this one back."""
     boot: float = 30.0
     """A machine that has just started is given this time to start its services."""
 
@@ -129,7 +133,8 @@ def decide(view: View, memory: Memory, now: float, policy: Policy) -> Decision:
         waiting = {key: replace(incident, looks=0) for key, incident in memory.items()}
         return Decision(waiting, held_back=why)
     draft = _Draft(view, now, policy, cluster_held_back(view))
-    found = {symptom.key: symptom for symptom in symptoms(view) if not _withheld(view, symptom)}
+    looked_at = (symptom for symptom in symptoms(view) if symptom.service in policy.services)
+    found = {symptom.key: symptom for symptom in looked_at if not withheld(view, symptom)}
     for symptom in found.values():
         _treat(draft, _seen_again(memory.get(symptom.key), symptom, now))
     for key, incident in memory.items():
@@ -227,7 +232,7 @@ def held_back(view: View, policy: Policy) -> str | None:
         return f"the flags of this node are not known: {host.error}"
     if host.pause is not None:
         return f"paused by {host.pause.owner}"
-    if lease := _foreign_lease(view):
+    if lease := _foreign_lease(view, policy):
         return lease
     if host.package_lock:
         return "packages are being worked on"
@@ -239,11 +244,11 @@ def held_back(view: View, policy: Policy) -> str | None:
     return None
 
 
-def _foreign_lease(view: View) -> str | None:
+def _foreign_lease(view: View, policy: Policy) -> str | None:
     """The lease of a rotation, a converge or a backup, whichever node voted for it."""
     for facts in (view.own, *view.peers.values()):
         vote = facts.host.vote
-        if vote is not None and not vote.owner.startswith(AGENT_OWNER):
+        if vote is not None and not vote.owner.startswith(policy.lease_owner):
             return f"{vote.owner} holds the lease for: {vote.purpose}"
     return None
 
@@ -262,7 +267,7 @@ def cluster_held_back(view: View) -> str | None:
     return None
 
 
-def _withheld(view: View, symptom: Symptom) -> bool:
+def withheld(view: View, symptom: Symptom) -> bool:
     """Whether somebody keeps what a symptom is about out of service on purpose."""
     if symptom.subject in view.own.host.disabled_units:
         return True

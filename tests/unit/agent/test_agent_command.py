@@ -60,6 +60,8 @@ def zipapp() -> ModuleType:
         "search flush",
         "gluster heal",
         "heal",
+        "repair start mariadb --owner me",
+        "repair settle --owner me",
         "events --since 1800000000.5",
         "pause --owner me --expires 600",
         "resume --owner me",

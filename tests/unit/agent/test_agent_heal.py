@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import agent_views as views
 import pytest
-import views
-from views import NAMES, UUID, Cluster
+from agent_views import NAMES, UUID, Cluster
 
 from trivet.agent import heal
 from trivet.agent.alerts import Alerts

@@ -6,11 +6,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import agent_views as views
 import pytest
-import views
+from agent_views import CLOCK, NAMES, UUID, Cluster
 from hypothesis import given
 from hypothesis import strategies as st
-from views import CLOCK, NAMES, UUID, Cluster
 
 from trivet.agent.election import elect
 from trivet.agent.repair import (
