@@ -237,11 +237,14 @@ class _Run:
 
     def _act_on(self, look: _Look) -> bool:
         """Do what every member's agent would do after this look; whether there was anything."""
+        decisions = {
+            name: decide(view, self._memory.get(name, {}), time.monotonic(), self._policy)
+            for name, view in look.views.items()
+        }
+        self._refuse(decisions)
         acted = False
-        for name, view in look.views.items():
-            decision = decide(view, self._memory.get(name, {}), time.monotonic(), self._policy)
+        for name, decision in decisions.items():
             self._memory[name] = decision.memory
-            self._refuse(name, decision)
             for action in decision.actions:
                 if action.symptom.remedy is not None:
                     self._order(self._nodes.environment.node(name), action.symptom, action.symptom.remedy)
@@ -250,18 +253,25 @@ class _Run:
                 return True  # What was taken away is to serve again before the next node's turn.
         return acted
 
-    def _refuse(self, name: str, decision: Decision) -> None:
-        """End when a node is somebody's work, or all attempts were in vain.
+    def _refuse(self, decisions: Mapping[str, Decision]) -> None:
+        """End when every node is somebody's work, or all attempts were in vain.
 
         :raises TrivetError: says whose, or what.
         """
-        clean = f"trivet clean {self._nodes.environment.label} --plan"
-        if decision.held_back:
-            raise TrivetError(f"{name} is left alone: {decision.held_back}", clean)
-        for notice in decision.notices:
-            if notice.news is News.GAVE_UP:
-                words = f"{name}: {notice.symptom.reason}; tried {notice.attempts} times"
-                raise TrivetError(words, f"trivet events {self._nodes.environment.label}")
+        label = self._nodes.environment.label
+        held_back = {name: decision.held_back for name, decision in decisions.items() if decision.held_back}
+        told = [f"{name} is left alone: {why}" for name, why in held_back.items()]
+        if len(held_back) == len(decisions):
+            raise TrivetError("; ".join(told) or "no node answers", f"trivet clean {label} --plan")
+        for words in told:
+            if words not in self._done:
+                self._done.append(words)
+                self._tell(words)
+        for name, decision in decisions.items():
+            for notice in decision.notices:
+                if notice.news is News.GAVE_UP:
+                    words = f"{name}: {notice.symptom.reason}; tried {notice.attempts} times"
+                    raise TrivetError(words, f"trivet events {label}")
 
     def _order(self, node: Node, symptom: Symptom, remedy: Remedy) -> None:
         self._lease.check()

@@ -102,7 +102,7 @@ def _timeline(timeline: Timeline) -> Table:
 def recover(
     env: Env,
     service: Annotated[
-        str | None, typer.Argument(metavar=f"[{'|'.join(SERVICES)}]", help="One service; all by default.")
+        str | None, typer.Argument(metavar="|".join(SERVICES), help="One service; all by default.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done, with the evidence.")] = False,
     json: Json = False,

@@ -255,6 +255,14 @@ def test_a_drained_service_is_somebodys_work(world: World) -> None:
     assert world.orders == []
 
 
+def test_a_node_that_is_drained_altogether_is_left_alone_and_said_so(world: World) -> None:
+    world.cluster = views.stopped(views.stopped(world.cluster, "n2", "nginx"), "n1", "nginx")
+    world.cluster = views.drained(world.cluster, "n2", "web", "database", "redis", "search")
+    code, output = trivet("recover", "test")
+    assert code == 0 and "n2 is left alone: drained by alice" in output
+    assert world.orders == [("n1", "start", "nginx")]
+
+
 def test_a_silent_node_is_named(world: World) -> None:
     world.unreachable.add("n3")
     code, output = trivet("recover", "test", "--plan")
