@@ -16,6 +16,7 @@ import logging
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ ANSWER_SECONDS = 8.0
 LARGEST_BYTES = 1024 * 1024
 CONNECTIONS = 8
 SHORTEST_SECRET = 16
+PAUSE_SECONDS = 0.5
 
 Answers = Callable[[str, str, Mapping[str, Any]], Any]
 """Takes the asker's name, the question and its arguments; raises ``AgentError`` to refuse."""
@@ -91,7 +93,10 @@ class Channel:
             try:
                 connection, (address, _port) = listener.accept()
             except OSError:
-                return
+                if listener.fileno() < 0 or not _listens(listener):
+                    return
+                time.sleep(PAUSE_SECONDS)  # Out of file descriptors, for a moment.
+                continue
             if not places.acquire(blocking=False):
                 connection.close()
                 continue
@@ -176,6 +181,11 @@ def _line(stream: Any) -> bytes:
     if not line.endswith(b"\n"):
         raise ValueError("the connection was closed")
     return line
+
+
+def _listens(listener: socket.socket) -> bool:
+    """Whether a socket still takes connections."""
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def listening(address: str, port: int = PORT) -> socket.socket:
