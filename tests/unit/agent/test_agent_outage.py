@@ -223,9 +223,13 @@ class Outages(RuleBasedStateMachine):
             for name in NAMES:
                 self.agent_acts(name)
 
-    @rule()
-    def power_returns(self) -> None:
-        for name in NAMES:
+    @rule(absent=names, clean=st.booleans(), returning=st.sets(names, min_size=2))
+    def outage(self, absent: str, clean: bool, returning: set[str]) -> None:
+        """One member is away while orders are taken; then all go down, and some come back."""
+        self.stop(absent) if clean else self.crash(absent, False)
+        self.order()
+        self.power_cut()
+        for name in returning:
             self.boot(name)
 
     @rule(name=names)
@@ -266,7 +270,7 @@ class Outages(RuleBasedStateMachine):
             assert self.members[name].seqno == self.acknowledged
 
 
-Outages.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+Outages.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
 TestOutages = Outages.TestCase
 
 
