@@ -223,14 +223,15 @@ class Outages(RuleBasedStateMachine):
             for name in NAMES:
                 self.agent_acts(name)
 
-    @rule(absent=names, clean=st.booleans(), returning=st.sets(names, min_size=2))
-    def outage(self, absent: str, clean: bool, returning: set[str]) -> None:
-        """One member is away while orders are taken; then all go down, and some come back."""
-        self.stop(absent) if clean else self.crash(absent, False)
+    @rule(absent=names, how=st.sampled_from(["stop", "crash", "late"]), returning=st.sets(names, min_size=2))
+    def outage(self, absent: str, how: str, returning: set[str]) -> None:
+        """One member is away while orders are taken; then all go down, and some come back and are looked after."""
+        self.stop(absent) if how == "stop" else self.crash(absent, how == "late")
         self.order()
         self.power_cut()
         for name in returning:
             self.boot(name)
+        self.agents_work(2, set())
 
     @rule(name=names)
     def agent_acts(self, name: str) -> None:
