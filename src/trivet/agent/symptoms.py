@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from trivet.agent.election import Election, MemberReport, Outcome, elect, recovers_itself
-from trivet.health.config import REDIS_PORTS, NodeConfig
+from trivet.health.config import REDIS_PORTS, VOLUME, NodeConfig
 from trivet.health.facts import NodeFacts, RedisInstance, SentinelView
 from trivet.health.holders import WRITER_BACKEND
 
@@ -120,7 +120,7 @@ class View:
 
 def symptoms(view: View) -> list[Symptom]:
     """Everything that is wrong here, in the order of a repair: what others rest on comes first."""
-    rules = (_gateway, _database, _redis, _search, _files, _web)
+    rules = (_peers, _gateway, _database, _redis, _search, _files, _web)
     found = [symptom for rule in rules for symptom in rule(view)]
     silent = [symptom for symptom in found if symptom.problem == "hangs"]
     if len(silent) < OVERLOADED:
@@ -160,6 +160,24 @@ def _hung(
         alone=True,
         next_command=None if elsewhere else f"ssh {view.config.address} systemctl restart {unit}",
     )
+
+
+# ---------------------------------------------------------------- host
+
+
+def _peers(view: View) -> Iterator[Symptom]:
+    """Members that are not heard; nobody but a human can reach them."""
+    for member in view.config.members:
+        if member.name not in view.heard:
+            yield Symptom(
+                service="host",
+                subject=member.name,
+                problem="not heard",
+                reason=f"the healer of {member.name} does not answer: it is stopped, or the node is down or cut off",
+                looks=DISTURBED_LOOKS,
+                cluster_wide=True,
+                next_command=f"ssh {member.address} systemctl status trivet-heal",
+            )
 
 
 # ---------------------------------------------------------------- gateway
@@ -399,6 +417,7 @@ def _daemon(view: View) -> Iterator[Symptom]:
         return
     if files.volume_status != "Started":
         return
+    yield from _split_brain(view)
     partners = len(view.config.members) > 1
     for subject, missing in (("brick", not files.brick_online), ("self-heal", partners and not files.self_heal_online)):
         if missing:
@@ -421,6 +440,21 @@ def _daemon(view: View) -> Iterator[Symptom]:
             looks=HUNG_LOOKS,
             remedy=Remedy(Kind.RESTART_BRICK) if elsewhere else None,
             alone=True,
+        )
+
+
+def _split_brain(view: View) -> Iterator[Symptom]:
+    """Files whose copies contradict each other: which one is right, no machine can tell."""
+    count = max((brick.split_brain or 0 for brick in view.own.files.heal), default=0)
+    if count:
+        yield Symptom(
+            service="files",
+            subject=VOLUME,
+            problem="split-brain",
+            reason=f"files in split-brain: {count}",
+            looks=OUTAGE_LOOKS,
+            cluster_wide=True,
+            next_command=f"ssh {view.config.address} gluster volume heal {VOLUME} info split-brain",
         )
 
 

@@ -563,3 +563,27 @@ def test_a_primary_component_is_taken_on_the_word_of_a_member_too() -> None:
 def test_pages_that_wait_for_the_shared_files_are_not_php_s_fault() -> None:
     cluster = views.silent(views.silent(views.healthy(), "n2", "web"), "n2", "mount")
     assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("trivet-shared",))}
+
+
+def told_of(view: View, looks: int = 8) -> list[tuple[str, bool, str | None]]:
+    notices = [notice for decision in watch(view, looks) for notice in decision.notices]
+    return [(notice.symptom.key, notice.alert, notice.symptom.next_command) for notice in notices]
+
+
+def test_a_member_that_is_not_heard_is_told_by_one_of_the_others() -> None:
+    cluster = views.healthy()
+    command = "ssh 10.0.0.3 systemctl status trivet-heal"
+    assert told_of(views.view(cluster, "n1", heard={"n2"})) == [("host/n3/not heard", True, command)]
+    assert told_of(views.view(cluster, "n2", heard={"n1"})) == [("host/n3/not heard", False, command)]
+    assert acts(views.view(cluster, "n1", heard={"n2"})) == []
+
+
+def test_a_split_brain_is_left_to_a_human_with_the_command() -> None:
+    cluster = views.healthy()
+    for name in NAMES:
+        heal = tuple(replace(brick, split_brain=2) for brick in cluster[name].files.heal)
+        cluster = views.change(cluster, name, "files", heal=heal)
+    command = "ssh 10.0.0.1 gluster volume heal shared info split-brain"
+    assert told_of(views.view(cluster, "n1")) == [("files/shared/split-brain", True, command)]
+    assert [alert for _, alert, _ in told_of(views.view(cluster, "n3"))] == [False]
+    assert all(acts(views.view(cluster, name)) == [] for name in NAMES)
