@@ -131,9 +131,14 @@ class Planner:
 def check_input(cluster: Cluster, change: Change) -> None:
     """Refuse what could never be done, before any node is asked.
 
-    :raises InputError: for too few nodes, an unknown node, an unknown or too small size.
+    :raises InputError: for too few nodes, an unknown node, an unknown or too small size, a provider that cannot do it.
     """
     environment = cluster.environment
+    if change.kind is Kind.REPLACE and environment.provider == "aws":
+        raise InputError(
+            "provider aws gives a new machine another address, and the peers of a node know it by the old one",
+            "replace the instance by hand with the same private address, then `trivet converge`",
+        )
     if len(environment.nodes) < 3:
         raise InputError(
             f"{environment.name} has one node; a rotation needs three, since two must go on serving",
@@ -269,7 +274,8 @@ class Engine:
         try:
             self._check_lease(name, step)
             self._heed_stop(name)
-            if step is Step.STOP:
+            # Also before a machine is removed: on a resumption it may hold the second copy of what a lost node had.
+            if step in (Step.STOP, Step.REPLACE):
                 self._check_others_serve(name)
             self._journal.write("begin", majority=step not in BRINGS_BACK, node=name, step=step.value)
         except LeaseHeld:
@@ -306,7 +312,7 @@ class Engine:
         reasons = view.not_serving(but=name)
         if reasons:
             raise RotationHalted(
-                f"{name} is not stopped, since another node does not serve: {'; '.join(reasons)}",
+                f"{name} stays as it is, since another node does not serve: {'; '.join(reasons)}",
                 f"trivet status {self._environment.label}",
             )
 

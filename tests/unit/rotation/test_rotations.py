@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from simulation import NAMES, Handle, Killed, World, change_of, environment
@@ -15,6 +17,7 @@ from trivet.errors import InputError, LeaseHeld, RemoteError, RotationHalted, Ro
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
+from trivet.rotation.cluster import Cluster
 from trivet.rotation.engine import StopRequest
 from trivet.rotation.rotations import Rotations
 
@@ -175,10 +178,26 @@ def test_a_node_is_not_stopped_while_another_does_not_serve() -> None:
         world.machines["node-1"].powered = False
 
     world = World(writer="node-3", then={("node-2", Step.GATEWAY): lose})
-    with pytest.raises(RotationHalted, match="node-2 is not stopped, since another node does not serve: node-1"):
+    with pytest.raises(RotationHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
         rotations(world).apply(Change(Kind.RESIZE, ("node-2",), size="12", size_before="6"))
     assert world.machines["node-2"].serves
     assert ("node-2", Step.STOP.value) not in world.steps
+
+
+def test_a_machine_is_not_removed_while_another_node_does_not_serve() -> None:
+    def lose(world: World) -> None:
+        world.machines["node-1"].powered = False
+
+    world = World(writer="node-3", then={("node-2", Step.STOP): lose})
+    with pytest.raises(RotationHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
+        rotations(world).apply(Change(Kind.REPLACE, ("node-2",)))
+    assert ("node-2", Step.REPLACE.value) not in world.steps
+
+
+def test_a_provider_that_cannot_keep_the_address_replaces_nothing() -> None:
+    aws = dataclasses.replace(environment(), variables={"trivet_provider": "aws"})
+    with pytest.raises(InputError, match="another address"):
+        engine.check_input(cast("Cluster", SimpleNamespace(environment=aws)), Change(Kind.REPLACE, ("node-2",)))
 
 
 def test_the_next_node_waits_for_a_fresh_verdict() -> None:
