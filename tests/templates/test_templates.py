@@ -87,7 +87,7 @@ def test_haproxy_asks_every_node_and_checks_it(backend: str, production: Environ
     assert [(words[1], words[2]) for words in nodes] == [(name, f"{ADDRESSES[name]}:{port}") for name in NODES]
     for words in nodes:
         text = " ".join(words)
-        assert f"agent-check agent-port 9700 agent-inter 500ms agent-addr {ADDRESSES[words[1]]}" in text
+        assert f"agent-check agent-port 9700 agent-inter 2s agent-addr {ADDRESSES[words[1]]}" in text
         assert f'agent-send "{service}\\n"' in text
     assert any(line.startswith("default-server check inter ") for line in section)
     assert any(line.startswith(("option httpchk", "option tcp-check")) for line in section)

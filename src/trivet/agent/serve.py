@@ -10,7 +10,8 @@ What HAProxy 2.6.12 was seen to make of the words of an agent check:
 - No answer changes nothing: the server keeps its last weight. A dead agent takes no node out.
 
 So the answers are the two weights, and nothing else. After a reload the weight comes from the saved state at once, and
-from the next check within half a second.
+from the next check within two seconds. The interval is that long since 24 servers of three proxies ask every agent:
+at half a second their 48 connections a second cost HAProxy and the agent some 3 % of a core each, on every node.
 """
 
 from __future__ import annotations

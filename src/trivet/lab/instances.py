@@ -147,6 +147,11 @@ def resize(name: str, size: Size) -> None:
     run(["incus", "config", "set", name, f"limits.cpu={size.cpus}", f"limits.memory={size.memory_mib}MiB"])
 
 
+def share(name: str, percent: int) -> None:
+    """Set a node's share of the cores when others want them too, in per cent of the usual one; takes effect at once."""
+    run(["incus", "config", "set", name, f"limits.cpu.allowance={percent}%"])
+
+
 def delete(name: str) -> None:
     """Remove a node by its name, running or not."""
     if attempt(["incus", "info", name]).returncode == 0:

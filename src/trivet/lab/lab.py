@@ -237,6 +237,9 @@ class Lab:
                     instances.delete(node.name)
                 progress(f"making {node.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {node.address}")
                 instances.create(state, node, alias, size)
+            else:
+                # A change that was never ended may have left it with a small share.
+                instances.share(node.name, 100)
             instances.start(node.name)
 
         with ThreadPoolExecutor(max_workers=3) as pool:

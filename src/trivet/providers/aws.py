@@ -87,6 +87,12 @@ class AwsProvider:
         self._tell(f"waiting for SSH on {node.name}")
         self._wait(self._environment, node)
 
+    def step_aside(self, node: Node) -> None:
+        """Nothing: every machine has cores of its own."""
+
+    def step_back(self, node: Node) -> None:
+        """Nothing: every machine has cores of its own."""
+
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 

@@ -76,6 +76,12 @@ class CommandProvider:
         """Start the machine."""
         self._call("start", node.name, node.address)
 
+    def step_aside(self, node: Node) -> None:
+        """Nothing: every machine has cores of its own."""
+
+    def step_back(self, node: Node) -> None:
+        """Nothing: every machine has cores of its own."""
+
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 

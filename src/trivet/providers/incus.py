@@ -8,6 +8,9 @@ from trivet.lab import Lab, LabState, instances
 from trivet.model.environment import Environment, Node
 from trivet.model.size import Size
 
+ASIDE_PERCENT = 5
+"""Of a container's share of the machine's cores when others want them; an idle core is its own all the same."""
+
 
 class IncusProvider:
     """Makes, removes, and by their limits resizes the machines of a lab.
@@ -46,6 +49,14 @@ class IncusProvider:
     def start(self, node: Node) -> None:
         """Start the container; its addresses and keys stay."""
         instances.start(node.name)
+
+    def step_aside(self, node: Node) -> None:
+        """Let the other containers run first: on real machines a node that boots takes no core of another one."""
+        instances.share(node.name, ASIDE_PERCENT)
+
+    def step_back(self, node: Node) -> None:
+        """Give the container the same share as the others."""
+        instances.share(node.name, 100)
 
     def record(self, size: str) -> None:
         """Write the size into the lab's state, from which its inventory comes."""

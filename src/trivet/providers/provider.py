@@ -36,6 +36,12 @@ class Provider(Protocol):
     def start(self, node: Node) -> None:
         """Start the machine and wait until SSH answers."""
 
+    def step_aside(self, node: Node) -> None:
+        """The node serves nobody for now: where machines share cores, the others come first."""
+
+    def step_back(self, node: Node) -> None:
+        """The node serves again: it gets its whole share."""
+
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 

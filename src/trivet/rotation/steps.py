@@ -185,6 +185,7 @@ class NodeSteps:
         mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
         self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
+        self._provider.step_aside(self._node)
 
     def _idle(self) -> bool:
         """Whether no proxy has a session with the node; which backends have one is remembered for the message."""
@@ -258,6 +259,7 @@ class NodeSteps:
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
                 f"{self._node.ssh_host}, so the provider must give it that one"
             )
+        self._provider.step_aside(self._node)
         # Its address had another hardware address before: for some seconds neighbours still send to that one.
         self._wait(lambda: not self._is_gone(), BOOT_SECONDS, f"the new machine of {self._node.name} to answer SSH")
         self._playbook("rotation/replace.yml", rotation_owner=self._owner)
@@ -324,6 +326,7 @@ class NodeSteps:
         self._nodes.agent(self._node, "undrain", "all")
         everyone = ",".join(node.name for node in self._environment.nodes)
         self._wait(self._used_everywhere, SETTLE_SECONDS, f"every proxy to use {self._node.name} again")
+        self._provider.step_back(self._node)
         answering = self._answering("proxy", "release", "db_writer", "--ready", everyone)
         if len(answering) < len(self._environment.proxies):
             # keepalived has given the addresses of the lost node to others; they are sorted out when it is back.
