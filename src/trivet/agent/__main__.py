@@ -13,6 +13,7 @@ from trivet.health.config import NODE_FILE
 
 MODULES = {
     "serve": "serve",
+    "bytecode": "bytecode",
     "collect": "collect",
     "drain": "drain",
     "undrain": "drain",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
@@ -34,6 +34,8 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
 LOOK_APART_SECONDS = 0.5
 DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
+# A replica is down as a primary and a primary down as a replica: those two follow from the role.
+USED_BACKENDS = ("web", "db_reader", "search")
 MEMORY_TOLERANCE = 0.15
 
 Tell = Callable[[str], None]
@@ -87,7 +89,6 @@ class NodeSteps:
         self._tell = tell
         self._others = [other for other in environment.nodes if other.name != node.name]
         self._gateway = GatewayMove(nodes, owner, tell)
-        self._busy: list[str] = []
 
     def apply(self, step: Step) -> None:
         """Do one step and wait until it is done.
@@ -130,9 +131,15 @@ class NodeSteps:
 
     def _writer_applied(self) -> str:
         """Wait until every other node has applied all commits; the nodes that may be the writer then."""
-        names = [other.name for other in self._others]
-        self._wait(self._applied, APPLIED_SECONDS, f"{' and '.join(names)} to apply what {self._node.name} committed")
-        return ",".join(names)
+        wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
+        arguments = ("galera", "applied", str(wanted), "--wait", str(APPLIED_SECONDS))
+        answers = self._nodes.agents(self._others, *arguments, timeout=APPLIED_SECONDS + 15)
+        if late := [name for name, answer in answers.items() if not answer["applied"]]:
+            raise RotationHalted(
+                f"{' and '.join(late)} did not apply what {self._node.name} committed within {APPLIED_SECONDS:.0f} s",
+                self._status_command(),
+            )
+        return ",".join(answers)
 
     def _hand_over_redis(self, instance: str) -> None:
         self._tell(f"handing over the Redis primary of {instance}")
@@ -172,41 +179,33 @@ class NodeSteps:
         if left:
             raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
 
-    def _applied(self) -> bool:
-        answers = self._nodes.agents(self._environment.nodes, "galera", "status")
-        wanted = answers[self._node.name]["last_committed"]
-        return all(answers[other.name]["last_committed"] >= wanted for other in self._others)
-
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
-        self._wait(self._drained_everywhere, SETTLE_SECONDS, f"every proxy to drain {self._node.name}")
-        self._wait(self._idle, SETTLE_SECONDS, f"requests on {self._node.name} to end", lambda: ", ".join(self._busy))
+        answers = self._agents(*self._until("--idle-in", DRAINED_BACKENDS), timeout=SETTLE_SECONDS + 15)
+        self._all_done(answers, f"every proxy to drain {self._node.name}")
         mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
         self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
         self._provider.step_aside(self._node)
 
-    def _idle(self) -> bool:
-        """Whether no proxy has a session with the node; which backends have one is remembered for the message."""
-        answers = self._agents("proxy", "sessions").values()
-        self._busy = [
-            backend
-            for backend in DRAINED_BACKENDS
-            if any(answer["sessions"].get(backend, {}).get(self._node.name, 0) for answer in answers)
-        ]
-        return not self._busy
+    def _until(self, aim: str, backends: Sequence[str]) -> tuple[str, ...]:
+        """The question to an agent that is answered when its proxy uses the node, or has nothing to do with it."""
+        return ("proxy", "wait", self._node.name, aim, ",".join(backends), "--timeout", str(SETTLE_SECONDS))
+
+    def _all_done(self, answers: Mapping[str, Mapping[str, Any]], what: str) -> None:
+        """Halt when a proxy gave up waiting.
+
+        :raises RotationHalted: with each one's reason.
+        """
+        if late := [f"{name}: {answer['why']}" for name, answer in answers.items() if not answer["done"]]:
+            raise RotationHalted(
+                f"waited {SETTLE_SECONDS:.0f} s in vain for {what}: {'; '.join(late)}", self._status_command()
+            )
 
     def _keep_drained(self) -> None:
         """Set or renew the drain, so that a slow step does not outlive it."""
         self._nodes.agent(self._node, "drain", "all", "--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
-
-    def _drained_everywhere(self) -> bool:
-        states = self._agents("proxy", "states")
-        servers = [
-            server for answer in states.values() for server in answer["servers"] if server["server"] == self._node.name
-        ]
-        return all(server["state"] != "UP" for server in servers)
 
     def move_gateways_away(self) -> None:
         """Move every gateway address that the node holds to the next node, losslessly."""
@@ -261,7 +260,14 @@ class NodeSteps:
             )
         self._provider.step_aside(self._node)
         # Its address had another hardware address before: for some seconds neighbours still send to that one.
-        self._wait(lambda: not self._is_gone(), BOOT_SECONDS, f"the new machine of {self._node.name} to answer SSH")
+        deadline = time.monotonic() + BOOT_SECONDS
+        while self._is_gone():
+            if time.monotonic() > deadline:
+                raise RotationHalted(
+                    f"waited {BOOT_SECONDS:.0f} s in vain for the new machine of {self._node.name} to answer SSH",
+                    self._status_command(),
+                )
+            time.sleep(POLL_SECONDS)
         self._playbook("rotation/replace.yml", rotation_owner=self._owner)
 
     def _check_size(self) -> None:
@@ -325,7 +331,8 @@ class NodeSteps:
         """Use the node again, and bring its gateway address home."""
         self._nodes.agent(self._node, "undrain", "all")
         everyone = ",".join(node.name for node in self._environment.nodes)
-        self._wait(self._used_everywhere, SETTLE_SECONDS, f"every proxy to use {self._node.name} again")
+        answers = self._answering(*self._until("--used-in", USED_BACKENDS), timeout=SETTLE_SECONDS + 15)
+        self._all_done(answers, f"every proxy to use {self._node.name} again")
         self._provider.step_back(self._node)
         answering = self._answering("proxy", "release", "db_writer", "--ready", everyone)
         if len(answering) < len(self._environment.proxies):
@@ -336,15 +343,6 @@ class NodeSteps:
         holder = self._gateway.holder(home)
         if holder.name != self._node.name:
             self._gateway.move(home, holder, self._node)
-
-    def _used_everywhere(self) -> bool:
-        states = self._answering("proxy", "states")
-        servers = [
-            server for answer in states.values() for server in answer["servers"] if server["server"] == self._node.name
-        ]
-        # A replica is down as a primary and a primary down as a replica: those two follow from the role.
-        relevant = [server for server in servers if server["backend"] in ("web", "db_reader", "search")]
-        return bool(relevant) and all(server["state"] == "UP" for server in relevant)
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
@@ -388,11 +386,11 @@ class NodeSteps:
             interruptible=False,
         )
 
-    def _agents(self, *arguments: str) -> dict[str, dict[str, Any]]:
+    def _agents(self, *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
         """The answers of every node with an HAProxy, web nodes among them: each sends requests on its own."""
-        return self._nodes.agents(self._environment.proxies, *arguments)
+        return self._nodes.agents(self._environment.proxies, *arguments, timeout=timeout)
 
-    def _answering(self, *arguments: str) -> dict[str, dict[str, Any]]:
+    def _answering(self, *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
         """The answers of the nodes that can be asked; this node's own must be among them.
 
         :raises RemoteError: when this node does not answer.
@@ -400,7 +398,7 @@ class NodeSteps:
 
         def ask(node: Node) -> tuple[str, dict[str, Any] | None]:
             try:
-                return node.name, self._nodes.agent(node, *arguments)
+                return node.name, self._nodes.agent(node, *arguments, timeout=timeout)
             except RemoteError:
                 if node.name == self._node.name:
                     raise
@@ -411,18 +409,3 @@ class NodeSteps:
 
     def _status_command(self) -> str:
         return f"trivet status {self._environment.label}"
-
-    def _wait(self, done: Callable[[], bool], seconds: float, what: str, why: Callable[[], str] = lambda: "") -> None:
-        """Poll until done.
-
-        :raises RotationHalted: when it is not within ``seconds``.
-        """
-        deadline = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > deadline:
-                detail = why()
-                raise RotationHalted(
-                    f"waited {seconds:.0f} s in vain for {what}" + (f": {detail}" if detail else ""),
-                    self._status_command(),
-                )
-            time.sleep(POLL_SECONDS)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 from trivet.agent import proxy
@@ -123,3 +125,28 @@ def test_only_servers_that_stay_where_they_are_keep_their_state() -> None:
     kept = still_true(STATE, places).splitlines()
     assert kept[:2] == STATE.splitlines()[:2]
     assert [line.split()[:7] for line in kept[2:]] == [["3", "web", "1", "one", "10.0.0.1", "0", "8080"]]
+
+
+def server(backend: str, *, weight: int = 100, sessions: int = 0, status: str = "UP") -> Server:
+    return Server(backend, "one", 1, status, False, weight, sessions, "10.0.0.1:1", "")
+
+
+def test_a_server_is_used_when_it_gets_work_in_every_backend_asked_for() -> None:
+    servers = [server("web"), server("db_reader"), server("redis_cache_primary", status="DOWN")]
+    assert proxy.not_used(servers, ["web", "db_reader"]) == ""
+    assert proxy.not_used(servers, ["web", "search"]) == "search missing"
+    assert proxy.not_used([server("web", weight=0)], ["web"]) == "web DRAIN"
+
+
+def test_a_server_is_idle_when_it_gets_no_work_and_has_none() -> None:
+    drained = [server("web", weight=0), server("redis_cache_primary", weight=0, sessions=3)]
+    assert proxy.not_idle(drained, ["web"]) == ""
+    assert proxy.not_idle([server("web", weight=0, sessions=1)], ["web"]) == "web: 1 sessions"
+    assert proxy.not_idle([server("web", weight=0), server("search")], ["web"]) == "search UP"
+
+
+def test_a_wait_ends_with_the_reason_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "Runtime", lambda: FakeRuntime("", up=("one",)))
+    arguments = {"server": "two", "used_in": ("-1",), "idle_in": None, "timeout": 0.0}
+    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 DOWN"}
+    assert proxy.run_wait(argparse.Namespace(**{**arguments, "server": "one"}), {}) == {"done": True, "why": ""}
