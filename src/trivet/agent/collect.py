@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.health.collect import collect_node
+from trivet.health.collect import COLLECTORS, WITHOUT_HEAL, collect_node
 
 NICENESS = 15
 """A look must not slow down the customers whom it is for: it starts some dozen programs, on every node at once."""
@@ -16,10 +16,12 @@ NICENESS = 15
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``collect`` to the agent's command line."""
-    subparsers.add_parser("collect", help="the facts of this node").set_defaults(run=run_collect)
+    command = subparsers.add_parser("collect", help="the facts of this node")
+    command.add_argument("--without-heal", action="store_true", help="leave out what GlusterFS has to heal")
+    command.set_defaults(run=run_collect)
 
 
-def run_collect(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+def run_collect(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Ask all collectors of the health package."""
     os.nice(NICENESS)
-    return collect_node(config)
+    return collect_node(config, WITHOUT_HEAL if args.without_heal else COLLECTORS)

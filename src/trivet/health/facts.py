@@ -246,6 +246,8 @@ class FilesFacts(ServiceFacts):
     brick_online: bool = False
     """The node's own brick process runs."""
     self_heal_online: bool = False
+    heal_asked: bool = True
+    """False when this look left it to another node to ask what there is to heal."""
     heal: tuple[BrickHeal, ...] = ()
     heal_error: str | None = None
     """Why the state of healing is not known; None when it is, or when one copy needs no healing."""

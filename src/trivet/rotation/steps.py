@@ -10,6 +10,7 @@ from typing import Any
 from trivet.ansible import PlaybookEvent, run_playbook
 from trivet.errors import RemoteError, RotationHalted
 from trivet.health.findings import State
+from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
@@ -309,16 +310,27 @@ class NodeSteps:
             if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
                 self._trigger_heal()
                 healed_at = time.monotonic()
-            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
-            lost = others_broken(verdict, self._node.name)
-            words = own_blocking(verdict, self._node.name) if lost else blocking(verdict, drained=self._node.name)
+            verdict = self._look(heal_from=self._node)
+            if not self._kept_out(verdict):
+                # The last look asks every node everything: what lets the node in was seen from all sides.
+                verdict = self._look()
+            words = self._kept_out(verdict)
             if not words:
-                if lost:
+                if lost := others_broken(verdict, self._node.name):
                     self._tell(f"{lost[0].node} is broken: this node is brought back at once")
                 return
             broken = any(item.state is State.BROKEN for item in verdict.findings)
             patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
             time.sleep(LOOK_SECONDS)
+
+    def _look(self, heal_from: Node | None = None) -> Verdict:
+        return observe(self._nodes, apart=LOOK_APART_SECONDS, heal_from=heal_from).verdict
+
+    def _kept_out(self, verdict: Verdict) -> list[str]:
+        """What keeps the node from being used; when another was lost, only what is wrong on itself."""
+        if others_broken(verdict, self._node.name):
+            return own_blocking(verdict, self._node.name)
+        return blocking(verdict, drained=self._node.name)
 
     def _trigger_heal(self) -> None:
         """Heal the volume now instead of at its next crawl; the verdict says when nothing is left."""
@@ -351,14 +363,18 @@ class NodeSteps:
         """
         since: float | None = None
         patience = Patience(self._tell)
-        while since is None or time.monotonic() - since < SOAK_SECONDS:
-            verdict = observe(self._nodes, apart=LOOK_APART_SECONDS).verdict
+        while True:
+            # The last look asks every node everything.
+            last = since is not None and time.monotonic() - since >= SOAK_SECONDS
+            verdict = self._look(None if last else self._node)
             words = blocking(verdict, drained=None)
             if words:
                 since = None
                 broken = verdict.state is State.BROKEN
                 what = f"{self._environment.name} does not stay healthy"
                 patience.spend(words[0], broken, what, self._status_command())
+            elif last:
+                return
             else:
                 since = since or time.monotonic()
             time.sleep(LOOK_SECONDS)

@@ -239,6 +239,13 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         ("files", "node-1", BROKEN, "sees 0 of 3 bricks", {"node-1.files.heal": ()}),
         ("files", None, BUSY, "4 files to heal (noted by node-2)", {"node-1.files.heal.1.pending": 4}),
         ("files", None, BROKEN, "1 file in split-brain", {"node-3.files.heal.*.split_brain": 1}),
+        (
+            "files",
+            None,
+            UNKNOWN,
+            "no node was asked",
+            {f"node-{number}.files.heal_asked": False for number in (1, 2, 3)},
+        ),
         ("files", "node-1", UNKNOWN, "not known", {"node-1.files.heal_error": "Another transaction is in progress"}),
         ("files", "node-1", BROKEN, "not mounted", {"node-1.files.mounted": False, "node-1.files.writable": False}),
         ("files", "node-1", BROKEN, "takes no write", {"node-1.files.writable": False}),
@@ -485,3 +492,10 @@ def test_every_problem_of_a_node_names_the_next_command() -> None:
 def test_states_rank_and_translate_to_exit_codes() -> None:
     assert sorted(State, key=lambda state: state.severity) == [HEALTHY, BUSY, UNKNOWN, BROKEN]
     assert [state.exit_code for state in (HEALTHY, BUSY, BROKEN, UNKNOWN)] == [0, 1, 2, 3]
+
+
+def test_a_node_that_was_not_asked_what_to_heal_says_nothing_of_it() -> None:
+    unasked = {
+        f"node-{number}.files.{key}": value for number in (2, 3) for key, value in (("heal_asked", False), ("heal", ()))
+    }
+    assert judged(healthy(3), unasked).state is State.HEALTHY

@@ -35,6 +35,16 @@ _LOCKED = ("another transaction is in progress", "locking failed")
 
 def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
     """Gather the facts of GlusterFS on this node."""
+    return _collect(config, deadline, heal=True)
+
+
+def collect_without_heal(config: NodeConfig, deadline: Deadline) -> FilesFacts:
+    """The same without what there is to heal, four fifths of what a whole collection costs: a program connects to every
+    brick for it."""
+    return _collect(config, deadline, heal=False)
+
+
+def _collect(config: NodeConfig, deadline: Deadline, *, heal: bool) -> FilesFacts:
     if config.web_only:
         return client_facts(together({"files: mount": lambda: mount_facts(config, MOUNT)}, deadline.left()))
     status, replicas = volume_store(VOLUME_STORE)
@@ -44,12 +54,13 @@ def collect(config: NodeConfig, deadline: Deadline) -> FilesFacts:
         replicas=replicas,
         brick_online=process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
         self_heal_online=process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
+        heal_asked=heal,
     )
     questions: dict[str, Callable[[], FilesFacts]] = {
         "files: peers": lambda: FilesFacts(peers=parse_peers(gluster(("peer", "status"), deadline))),
         "files: mount": lambda: mount_facts(config, MOUNT),
     }
-    if replicas > 1:
+    if heal and replicas > 1:
         questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(HEAL, deadline)))
     return assembled(facts, together(questions, deadline.left() - _ASSEMBLY_SECONDS))
 

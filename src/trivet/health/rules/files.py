@@ -85,9 +85,13 @@ def _of_healing(cluster: Cluster) -> Iterator[Finding]:
         return
     pending: dict[str, int] = {}
     split: dict[str, int] = {}
-    for node, facts in cluster.members():
-        files = facts.files
-        if files.error is not None:
+    alive = [(node, facts.files) for node, facts in cluster.members() if facts.files.error is None]
+    if alive and not any(files.heal_asked for _, files in alive):
+        node = alive[0][0]
+        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        yield Finding(SERVICE, None, State.UNKNOWN, "no node was asked what there is to heal", command)
+    for node, files in alive:
+        if not files.heal_asked:
             continue
         command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
         if files.heal_error is not None:
