@@ -7,6 +7,7 @@ import sys
 
 from trivet.chaos import relay
 from trivet.chaos.scenario import Ground
+from trivet.lab import chaos_device
 
 LONGEST_SECONDS = 300
 """After these the relay ends by itself, whatever became of the suite."""
@@ -17,7 +18,15 @@ def delay_begins(ground: Ground, node: str, milliseconds: int) -> None:
     delay_ends(ground, node)
     port, address = ground.port(node), ground.hardware_address(node)
     program = [sys.executable, "-I", "-S", relay.__file__]
-    words = [ground.bridge, port, address, device(ground), ground.table, str(milliseconds), str(LONGEST_SECONDS)]
+    words = [
+        ground.bridge,
+        port,
+        address,
+        chaos_device(ground.bridge),
+        ground.table,
+        str(milliseconds),
+        str(LONGEST_SECONDS),
+    ]
     ground.host([*program, *words])
 
 
@@ -25,7 +34,7 @@ def delay_ends(ground: Ground, node: str) -> None:
     """Take it back; harmless when there is none, or when the node does not run."""
     ground.allowed(["nft", "delete", "table", "netdev", ground.table])
     # The process that has the device open ends with it.
-    if ground.allowed(["ip", "link", "delete", device(ground)]):
+    if ground.allowed(["ip", "link", "delete", chaos_device(ground.bridge)]):
         address = ground.hardware_address(node)
         ground.allowed(["bridge", "fdb", "delete", address, "dev", ground.port(node), "master"])
 
@@ -35,8 +44,3 @@ def delay_obstacle(ground: Ground) -> str | None:
     if ground.allowed(["test", "-c", "/dev/net/tun"]):
         return None
     return "the machine has no /dev/net/tun, by which the packets of a node are delayed"
-
-
-def device(ground: Ground) -> str:
-    """The device's name; at most 15 characters, as the bridge's is short."""
-    return f"late-{ground.bridge}"

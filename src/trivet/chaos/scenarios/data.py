@@ -30,7 +30,7 @@ for file in sst_in_progress wsrep_sst.pid; do
 done
 """
 
-# On each brick another content and the claim that the two other copies are behind: no copy is innocent, and no two agree.
+# On each brick another content and the claim that the two other copies are behind: no copy is innocent, no two agree.
 SPLIT = """\
 import os, struct, sys
 brick, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])

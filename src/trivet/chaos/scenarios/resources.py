@@ -25,9 +25,7 @@ def scenarios() -> Iterator[Scenario]:
     """Disk full on a reader and on the writer; memory exhausted; a clock that is off."""
     for name, where in (("disk-full-reader", Where.READER), ("disk-full-writer", Where.WRITER)):
         sentence = f"disk of {where} full for {LASTS_SECONDS:g} s"
-        yield Scenario(
-            name, GROUP, sentence, where, _fill, _room, LASTS_SECONDS, LIMIT_SECONDS, mend=_restart_failed
-        )
+        yield Scenario(name, GROUP, sentence, where, _fill, _room, LASTS_SECONDS, LIMIT_SECONDS, mend=_restart_failed)
     yield Scenario(
         "memory-exhausted",
         GROUP,
@@ -66,8 +64,7 @@ def _eat(ground: Ground, aim: Aim) -> None:
     program = f"import time; eaten = [b'x' * 2**24 for _ in range({most_mib // 16})]; time.sleep({EATER_SECONDS})"
     ground.on(
         aim.victim,
-        f"systemd-run --quiet --collect --unit={EATER} --property=RuntimeMaxSec={EATER_SECONDS} "
-        f'python3 -c "{program}"',
+        f'systemd-run --quiet --collect --unit={EATER} --property=RuntimeMaxSec={EATER_SECONDS} python3 -c "{program}"',
     )
 
 
@@ -77,9 +74,7 @@ def _full_up(ground: Ground, aim: Aim) -> None:
 
 def _restart_failed(ground: Ground, aim: Aim) -> None:
     failed = "failed=$(systemctl list-units --failed --plain --no-legend --type=service | sed 's/ .*//')"
-    ground.on(
-        aim.victim, f"{failed}; systemctl reset-failed; systemctl restart mariadb $failed", seconds=LIMIT_SECONDS
-    )
+    ground.on(aim.victim, f"{failed}; systemctl reset-failed; systemctl restart mariadb $failed", seconds=LIMIT_SECONDS)
 
 
 def _nothing(_ground: Ground, _aim: Aim) -> None:

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario, Where
+from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario, Where, possible
 
 GROUP = "services"
 FROZEN_SECONDS = 20.0
@@ -30,7 +30,7 @@ class Service:
     title: str
     units: str
     where: Where = Where.QUIET
-    goal: Goal = Goal()
+    goal: Goal = field(default_factory=Goal)
     whole: bool = True
     limit: float = 120.0
 
@@ -120,18 +120,15 @@ def _mend(service: Service) -> Act:
 
 
 def _of_brick() -> Iterator[Scenario]:
-    def scenario(
-        kind: str, words: str, inject: Act, undo: Act | None = None, lasts: float = 0.0, goal: Goal = NO_FAILURE
-    ) -> Scenario:
+    def scenario(kind: str, words: str, inject: Act, undo: Act | None = None, lasts: float = 0.0) -> Scenario:
         sentence = f"{words} the brick of {Where.QUIET}"
         return Scenario(
             name=f"{kind}-brick", group=GROUP, sentence=sentence, where=Where.QUIET, inject=inject, undo=undo,
-            lasts=lasts, mend=_brick_starts, goal=goal,
-            obstacle=_no_unit if kind == "disable" else lambda _ground: None,
+            lasts=lasts, mend=_brick_starts, obstacle=_no_unit if kind == "disable" else possible,
         )  # fmt: skip
 
     yield scenario("kill", "kill -9 of", _brick("KILL"))
-    yield scenario("freeze", "SIGSTOP of", _brick("STOP"), _brick("CONT"), FROZEN_SECONDS, Goal())
+    yield scenario("freeze", "SIGSTOP of", _brick("STOP"), _brick("CONT"), FROZEN_SECONDS)
     yield scenario("stop", "stop of", _brick("TERM"), _brick_starts, STOPPED_SECONDS)
     yield scenario("disable", "stop and disable of", _brick("TERM"), _brick_starts)
 
