@@ -19,11 +19,14 @@ from trivet.chaos.row import Row
 from trivet.chaos.scenario import Scenario
 from trivet.chaos.scenarios import catalogue
 from trivet.chaos.suite import Suite
-from trivet.errors import LeaseHeld
+from trivet.errors import LeaseHeld, RemoteError
 from trivet.lab import LabState
 from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.rotation.journal import state_directory
+
+REPAIRS = "agent@"
+"""How the owner of the lease begins when an agent repairs something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +93,14 @@ def _parts(environment: Environment, state: LabState, nodes: Nodes, record: Reco
 def _refuse_changes(nodes: Nodes) -> None:
     """Nobody else may be changing the lab; the agents' own repairs are what is being tried.
 
+    A node that does not answer is no reason: the first scenario waits until the lab is healthy.
+
     :raises LeaseHeld: somebody is.
     """
-    answers = nodes.agents(nodes.environment.nodes, "lease", "show")
-    for name, answer in answers.items():
-        lease = answer["lease"]
-        if lease and not str(lease["owner"]).startswith("agent"):
-            raise LeaseHeld(f"{lease['owner']} holds the lease of {name} for: {lease['purpose']}")
+    for node in nodes.environment.nodes:
+        try:
+            lease = nodes.agent(node, "lease", "show")["lease"]
+        except RemoteError:
+            continue
+        if lease and not str(lease["owner"]).startswith(REPAIRS):
+            raise LeaseHeld(f"{lease['owner']} holds the lease of {node.name} for: {lease['purpose']}")

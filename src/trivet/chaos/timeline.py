@@ -70,8 +70,8 @@ def recovered(looks: Sequence[Look], injected: float, undone: float | None) -> R
         return Recovered(0.0, alone=True) if after else None
     if ill[-1] + 1 == len(after):
         return None
-    last, back = after[ill[-1]], after[ill[-1] + 1]
-    if undone is None or last.answered < undone:
+    back = after[ill[-1] + 1]
+    if undone is None or back.answered < undone:
         return Recovered(back.answered - injected, alone=True)
     return Recovered(max(0.0, back.answered - undone), alone=False)
 
