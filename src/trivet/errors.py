@@ -57,3 +57,13 @@ class ScalingStopped(ScalingHalted):
 
 class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""
+
+
+class ChaosHalted(TrivetError):
+    """A lab is not healthy before or after a scenario, so that the next one would measure nothing."""
+
+
+class ChaosStopped(TrivetError):
+    """The failure suite was stopped; what it had broken is undone."""
+
+    exit_code = 130

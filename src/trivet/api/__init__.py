@@ -12,5 +12,6 @@ from trivet.api.converge import converge
 from trivet.api.environment import Environment
 from trivet.api.exclusive import run_exclusively
 from trivet.api.measure import measured
+from trivet.chaos import run_chaos
 
-__all__ = ["Environment", "clean", "converge", "left_behind", "measured", "run_exclusively"]
+__all__ = ["Environment", "clean", "converge", "left_behind", "measured", "run_chaos", "run_exclusively"]

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import change, clean, converge, exclusive, lab, probe, rotation, scale, status
+from trivet.cli import change, chaos, clean, converge, exclusive, lab, probe, rotation, scale, status
 from trivet.errors import TrivetError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.add_typer(rotation.app, name="rotation")
 app.command(name="clean")(clean.clean)
 app.command(name="exclusive")(exclusive.exclusive)
 app.command(name="probe")(probe.probe)
+app.command(name="chaos")(chaos.chaos)
 
 
 @contextmanager

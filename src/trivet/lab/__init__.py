@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from trivet.lab.lab import Lab, LabStatus, NodeStatus
+from trivet.lab.network import chaos_device, chaos_table
 from trivet.lab.state import LabState
 
-__all__ = ["Lab", "LabState", "LabStatus", "NodeStatus"]
+__all__ = ["Lab", "LabState", "LabStatus", "NodeStatus", "chaos_device", "chaos_table"]

@@ -119,6 +119,7 @@ class Lab:
             progress(f"removing {node.name}")
             instances.delete(node.name)
         machine.stop_package_cache(state.host_address)
+        network.remove_chaos(self.name, state.bridge)
         network.remove_network(state.bridge, state.subnet)
         shutil.rmtree(directory)
 

@@ -40,6 +40,24 @@ def guard_route_present(subnet: str) -> bool:
     return any(route.get("dst") == subnet for route in routes)
 
 
+def chaos_table(lab: str) -> str:
+    """Name of the nftables tables in which the failure suite drops or delays what a lab's nodes send each other."""
+    return f"trivet_chaos_{lab.replace('-', '_')}"
+
+
+def chaos_device(bridge: str) -> str:
+    """Name of the device through which the failure suite delays packets; the kernel takes at most 15 characters."""
+    return f"late-{bridge}"
+
+
+def remove_chaos(lab: str, bridge: str) -> None:
+    """Remove what a failure suite that was killed left on this machine."""
+    attempt(["ip", "link", "delete", chaos_device(bridge)])
+    for family in ("bridge", "netdev"):
+        if attempt(["nft", "list", "table", family, chaos_table(lab)]).returncode == 0:
+            run(["nft", "delete", "table", family, chaos_table(lab)])
+
+
 def remove_network(bridge: str, subnet: str) -> None:
     """Remove the bridge, then the guard route."""
     if attempt(["incus", "network", "show", bridge]).returncode == 0:

@@ -16,13 +16,15 @@ def run(
     stdin: str | None = None,
     timeout: float = 120.0,
     environment: dict[str, str] | None = None,
+    own_session: bool = False,
 ) -> str:
     """Standard output of a program that must succeed.
 
     :param timeout: seconds.
+    :param own_session: Ctrl-C reaches this program alone, and not the one that is run.
     :raises LabError: with the program's last lines of output when it fails or takes too long.
     """
-    completed = attempt(command, stdin=stdin, timeout=timeout, environment=environment)
+    completed = attempt(command, stdin=stdin, timeout=timeout, environment=environment, own_session=own_session)
     if completed.returncode != 0:
         output = (completed.stderr or completed.stdout).strip().splitlines()[-6:]
         raise LabError(f"`{shlex.join(command)}` failed with exit code {completed.returncode}: " + " / ".join(output))
@@ -35,6 +37,7 @@ def attempt(
     stdin: str | None = None,
     timeout: float = 120.0,
     environment: dict[str, str] | None = None,
+    own_session: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """The result of a program that may fail.
 
@@ -50,6 +53,7 @@ def attempt(
             timeout=timeout,
             env=environment,
             check=False,
+            start_new_session=own_session,
         )
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not installed on this machine") from error

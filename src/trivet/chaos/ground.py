@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hand that breaks things: Incus and the lab's machine, past Trivet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from trivet.lab import LabState, chaos_table, instances
+from trivet.lab.shell import attempt, run
+
+INTERFACE = "eth0"
+POWER_SECONDS = 120.0
+
+
+class LabGround:
+    """A lab on this machine; see :class:`trivet.chaos.scenario.Ground`."""
+
+    def __init__(self, state: LabState) -> None:
+        self._state = state
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(node.name for node in sorted(self._state.nodes, key=lambda node: node.node_id))
+
+    @property
+    def table(self) -> str:
+        return chaos_table(self._state.name)
+
+    @property
+    def bridge(self) -> str:
+        return self._state.bridge
+
+    def on(self, node: str, script: str, *, seconds: float = 60.0) -> str:
+        return run(["incus", "exec", node, "--", "sh", "-c", script], timeout=seconds, own_session=True)
+
+    def host(self, command: Sequence[str], *, stdin: str | None = None) -> str:
+        return run(command, stdin=stdin, timeout=30, own_session=True)
+
+    def allowed(self, command: Sequence[str]) -> bool:
+        return attempt(command, timeout=30, own_session=True).returncode == 0
+
+    def port(self, node: str) -> str:
+        return str(self._network(node)["host_name"])
+
+    def hardware_address(self, node: str) -> str:
+        return str(self._network(node)["hwaddr"])
+
+    def memory_mib(self, node: str) -> int:
+        return instances.listed()[node].memory_mib
+
+    def limit_disk(self, node: str, mib: int | None) -> None:
+        device = ["incus", "config", "device"]
+        if mib is not None:
+            run([*device, "set", node, "root", f"size={mib}MiB"])
+        elif run([*device, "get", node, "root", "size"]).strip():
+            run([*device, "unset", node, "root", "size"])
+
+    def power_off(self, nodes: Sequence[str]) -> None:
+        _at_once(lambda node: instances.stop(node, force=True), nodes)
+
+    def power_on(self, nodes: Sequence[str]) -> None:
+        known = instances.listed()
+        off = [node for node in nodes if known[node].state != "Running"]
+        _at_once(lambda node: run(["incus", "start", node], timeout=POWER_SECONDS), off)
+
+    def _network(self, node: str) -> dict[str, Any]:
+        state = json.loads(run(["incus", "query", f"/1.0/instances/{node}/state"]))
+        network: dict[str, Any] = state["network"][INTERFACE]
+        return network
+
+
+def _at_once(act: Callable[[str], object], nodes: Sequence[str]) -> None:
+    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        list(pool.map(act, nodes))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node runs out of disk or memory, or of the right time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.chaos.scenario import Aim, Ground, Scenario, Where
+
+GROUP = "resources"
+LASTS_SECONDS = 30.0
+LIMIT_SECONDS = 240.0
+ROOM_MIB = 50
+BALLAST = "/var/tmp/trivet-chaos-ballast"
+EATER = "trivet-chaos-memory"
+EATER_SECONDS = 60
+
+NO_OWN_CLOCK = (
+    "containers have the machine's clock: time namespaces cover CLOCK_MONOTONIC and CLOCK_BOOTTIME and not "
+    "CLOCK_REALTIME, and a preloaded library would turn the clock of single programs and not of the node"
+)
+
+
+def scenarios() -> Iterator[Scenario]:
+    """Disk full on a reader and on the writer; memory exhausted; a clock that is off."""
+    for name, where in (("disk-full-reader", Where.READER), ("disk-full-writer", Where.WRITER)):
+        sentence = f"disk of {where} full for {LASTS_SECONDS:g} s"
+        yield Scenario(name, GROUP, sentence, where, _fill, _room, LASTS_SECONDS, LIMIT_SECONDS, mend=_restart_failed)
+    yield Scenario(
+        "memory-exhausted",
+        GROUP,
+        f"memory of {Where.READER} exhausted until the kernel kills the largest process",
+        Where.READER,
+        _eat,
+        _full_up,
+        LASTS_SECONDS,
+        LIMIT_SECONDS,
+        mend=_restart_failed,
+    )
+    yield Scenario(
+        "clock-off",
+        GROUP,
+        "the clock of a node 10 minutes off",
+        Where.QUIET,
+        _nothing,
+        obstacle=lambda _ground: NO_OWN_CLOCK,
+    )
+
+
+def _fill(ground: Ground, aim: Aim) -> None:
+    used_mib = int(ground.on(aim.victim, "du -sxm /").split()[0])
+    ground.limit_disk(aim.victim, used_mib + ROOM_MIB)
+    # It ends by the quota. The bound of the count holds where the quota does not.
+    ground.on(aim.victim, f"dd if=/dev/zero of={BALLAST} bs=1M count={4 * ROOM_MIB} 2>/dev/null; true")
+
+
+def _room(ground: Ground, aim: Aim) -> None:
+    ground.limit_disk(aim.victim, None)
+    ground.on(aim.victim, f"rm -f {BALLAST}")
+
+
+def _eat(ground: Ground, aim: Aim) -> None:
+    most_mib = 2 * ground.memory_mib(aim.victim)
+    program = f"import time; eaten = [b'x' * 2**24 for _ in range({most_mib // 16})]; time.sleep({EATER_SECONDS})"
+    ground.on(
+        aim.victim,
+        f'systemd-run --quiet --collect --unit={EATER} --property=RuntimeMaxSec={EATER_SECONDS} python3 -c "{program}"',
+    )
+
+
+def _full_up(ground: Ground, aim: Aim) -> None:
+    ground.on(aim.victim, f"systemctl stop {EATER} 2>/dev/null; systemctl reset-failed {EATER} 2>/dev/null; true")
+
+
+def _restart_failed(ground: Ground, aim: Aim) -> None:
+    failed = "failed=$(systemctl list-units --failed --plain --no-legend --type=service | sed 's/ .*//')"
+    ground.on(aim.victim, f"{failed}; systemctl reset-failed; systemctl restart mariadb $failed", seconds=LIMIT_SECONDS)
+
+
+def _nothing(_ground: Ground, _aim: Aim) -> None:
+    pass

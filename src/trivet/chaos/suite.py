@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scenarios on one lab, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trivet.chaos.parts import Listener, Parts
+from trivet.chaos.row import Row, skipped_row
+from trivet.chaos.scenario import Scenario
+from trivet.chaos.scenarios import catalogue
+from trivet.chaos.trial import Trial, in_short, moment, take_back
+from trivet.errors import ChaosHalted
+
+
+class Suite:
+    """Runs scenarios, each on a healthy lab only.
+
+    :param lab: its name, for the commands that errors name.
+    :param listener: takes events: scenario, injecting, undone, mending, row, note.
+    """
+
+    def __init__(self, lab: str, parts: Parts, listener: Listener = lambda event: None) -> None:
+        self._lab = lab
+        self._parts = parts
+        self._listener = listener
+
+    def undo_left(self) -> None:
+        """Undo what a killed suite had broken.
+
+        :raises LabError: it cannot be undone.
+        """
+        left = self._parts.record.found()
+        if left is None:
+            return
+        name, aim = left
+        self._listener({"event": "note", "text": f"an earlier run was killed during {name}: undoing it"})
+        for scenario in catalogue():
+            if scenario.name == name:
+                take_back(scenario, aim, self._parts)
+
+    def run(self, scenarios: Sequence[Scenario]) -> Iterator[Row]:
+        """The rows, each as its scenario ends.
+
+        Whatever ends a scenario early, Ctrl-C too, what it has broken is undone first.
+
+        :raises ChaosHalted: the lab is not healthy before a scenario, or after one whatever was done.
+        """
+        for number, scenario in enumerate(scenarios, 1):
+            reason = scenario.obstacle(self._parts.ground)
+            if reason is None:
+                place = f"{number}/{len(scenarios)}"
+                self._listener(
+                    {"event": "scenario", "scenario": scenario.name, "place": place, "sentence": scenario.sentence}
+                )
+                row = Trial(self._lab, scenario, self._parts, self._listener).run()
+            else:
+                row = skipped_row(scenario, moment(), reason)
+            self._listener({"event": "row", **row.to_dict()})
+            yield row
+            if row.left:
+                raise ChaosHalted(
+                    f"{self._lab} is not healthy after {scenario.name}: {in_short(row.said)}",
+                    f"trivet status {self._lab}",
+                )

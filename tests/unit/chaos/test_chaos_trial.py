@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One scenario from a healthy lab to a healthy lab; whatever ends it early, it is undone."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from fake_lab import NODES, SICK, World, breaks, mends
+
+from trivet.chaos.record import Record
+from trivet.chaos.row import Row
+from trivet.chaos.scenario import Aim, Ground, Scenario, Where
+from trivet.chaos.suite import Suite
+from trivet.chaos.trial import shielded
+from trivet.errors import ChaosHalted, InputError, LabError
+
+STOP = Scenario("stop-x", "services", "x stopped", Where.ALL, breaks, mends, lasts=20)
+KILL = Scenario("kill-x", "services", "x killed", Where.ALL, breaks, mend=mends, limit=60)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def run(world: World, *scenarios: Scenario) -> list[Row]:
+    return list(Suite("lab", world.parts, lambda event: world.events.append(dict(event))).run(scenarios))
+
+
+def test_an_injection_lasts_its_time_and_is_undone(world: World) -> None:
+    (row,) = run(world, STOP)
+    assert world.ground.done == ["inject", "heal"]
+    assert row.struck == NODES and row.ok and not row.human_needed
+    assert row.detected_after is not None and row.detected_after <= 2 and row.detected_by == "verdict"
+    assert row.recovered_after is not None and row.recovered_after <= 2 and not row.alone
+    assert [mark.phase for mark in world.loads[0].marks] == ["before", "during", "undone", "after"]
+    assert world.loads[0].ended == [False]
+    assert world.record.found() is None
+    kinds = [event["event"] for event in world.events]
+    assert kinds == ["scenario", "injecting", "undone", "row"]
+
+
+def test_what_heals_itself_counts_from_the_injection(world: World) -> None:
+    def inject(ground: Ground, aim: Aim) -> None:
+        breaks(ground, aim)
+        world.after(12, broken=False)
+
+    (row,) = run(world, Scenario("kill-x", "services", "x", Where.ALL, inject, mend=mends))
+    assert row.alone and 12 <= (row.recovered_after or 0) <= 14
+    assert "heal" not in world.ground.done and not row.human_needed
+
+
+def test_a_human_is_needed_when_the_limit_is_over_and_the_row_says_what_status_said(world: World) -> None:
+    (row,) = run(world, KILL)
+    assert row.human_needed and row.recovered_after is None and not row.left
+    assert row.said == (SICK,)
+    assert row.missed == ("not healthy within 60 s",)
+    assert world.ground.done == ["inject", "heal"]
+
+
+def test_a_human_who_is_expected_is_no_miss(world: World) -> None:
+    (row,) = run(world, Scenario("split", "data", "a file", Where.ALL, breaks, mend=mends, limit=30, human=True))
+    assert row.human_needed and row.human_expected and row.ok
+
+
+def test_a_row_is_given_before_the_suite_is_halted(world: World) -> None:
+    hopeless = Scenario("kill-x", "services", "x killed", Where.ALL, breaks, limit=30)
+    rows = Suite("lab", world.parts).run([hopeless, STOP])
+    row = next(rows)
+    assert row.left and row.human_needed
+    with pytest.raises(ChaosHalted, match=r"not healthy after kill-x.*no answer") as halted:
+        next(rows)
+    assert halted.value.next_command == "trivet status lab"
+
+
+def test_nothing_is_injected_into_an_unhealthy_lab(world: World) -> None:
+    world.ground.set_broken(True)
+    with pytest.raises(ChaosHalted, match="not healthy before stop-x"):
+        run(world, STOP)
+    assert world.ground.done == [] and world.loads == []
+
+
+def test_a_scenario_that_the_lab_cannot_have_is_a_row_with_its_reason(world: World) -> None:
+    scenario = Scenario("clock", "resources", "x", Where.ALL, breaks, obstacle=lambda _ground: "one clock for all")
+    (row,) = run(world, scenario)
+    assert row.skipped == "one clock for all" and row.ok and world.ground.done == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), LabError("no"), RuntimeError("defect")])
+def test_an_injection_that_is_cut_off_is_undone(world: World, error: BaseException) -> None:
+    def half(ground: Ground, aim: Aim) -> None:
+        breaks(ground, aim)
+        raise error
+
+    with pytest.raises(type(error)):
+        run(world, Scenario("stop-x", "services", "x", Where.ALL, half, mends, lasts=20))
+    assert world.ground.done == ["inject", "heal"]
+    assert world.record.found() is None
+    assert world.loads[0].ended == [True]
+
+
+@pytest.mark.parametrize("seconds", [3, 19])
+def test_ctrl_c_while_it_lasts_undoes_it(world: World, seconds: float) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def inject(ground: Ground, aim: Aim) -> None:
+        breaks(ground, aim)
+        world.clock.planned.append((world.clock.now + seconds, interrupt))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(world, Scenario("stop-x", "services", "x", Where.ALL, inject, mends, lasts=20))
+    assert world.ground.done == ["inject", "heal"]
+
+
+def test_ctrl_c_while_a_kill_is_waited_for_mends_it(world: World) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def inject(ground: Ground, aim: Aim) -> None:
+        breaks(ground, aim)
+        world.clock.planned.append((world.clock.now + 10, interrupt))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(world, Scenario("kill-x", "services", "x", Where.ALL, inject, mend=mends))
+    assert world.ground.done == ["inject", "heal"]
+
+
+def test_an_undoing_that_fails_leaves_the_note(world: World) -> None:
+    def fails(_ground: Ground, _aim: Aim) -> None:
+        raise LabError("nft: no such table")
+
+    with pytest.raises(LabError):
+        run(world, Scenario("partition-1-2", "network", "x", Where.ALL, breaks, fails, lasts=20))
+    assert world.record.found() == ("partition-1-2", Aim(NODES, ()))
+
+
+def test_a_signal_waits_until_what_must_be_done_is_done() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), shielded():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("undone")
+    assert done == ["undone"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_a_killed_run_left_is_undone_first(world: World) -> None:
+    world.record.note("partition-1-2", Aim(NODES[:1], NODES[1:]))
+    Suite("lab", world.parts).undo_left()
+    assert world.ground.done == ["nft delete table bridge trivet_chaos_lab"]
+    assert world.record.found() is None
+
+
+def test_two_suites_never_break_one_lab(tmp_path: Path) -> None:
+    with Record(tmp_path).alone(), pytest.raises(InputError, match="another trivet chaos"), Record(tmp_path).alone():
+        pass
