@@ -26,6 +26,11 @@ MODULES = {
     "units": "units",
     "flags": "flags",
     "journal": "journal",
+    "events": "events",
+    "pause": "pause",
+    "resume": "pause",
+    "heal": "heal",
+    "repair": "act",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
 

@@ -20,7 +20,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -41,6 +40,7 @@ from trivet.agent.haproxy import (
 )
 from trivet.agent.hold import AsyncRuntime, HoldPort
 from trivet.agent.proxy import CHECK_PORT
+from trivet.agent.systemd import notify, watchdog_seconds
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 
 REQUEST_SECONDS = 2.0
@@ -137,20 +137,9 @@ class Keeper:
                 await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{name} state ready")
 
 
-def notify(message: str) -> None:
-    """Tell systemd (sd_notify); nothing when systemd did not ask for it."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        connection.connect(f"\0{path[1:]}" if path.startswith("@") else path)
-        connection.sendall(message.encode())
-
-
 async def watchdog() -> None:
     """Show systemd that the event loop still turns, at half of its patience."""
-    seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
-    while seconds:
+    while seconds := watchdog_seconds():
         notify("WATCHDOG=1")
         await asyncio.sleep(seconds)
 

@@ -45,6 +45,10 @@ def zipapp() -> ModuleType:
         "redis failover cache",
         "redis status",
         "galera status",
+        "galera report",
+        "galera settle",
+        "galera bootstrap --position 7d1a3c52-0a6e-11ef-9f3e-0242ac120002:9",
+        "galera elect {}",
         "search allocation primaries",
         "search allocation primaries --owner me --expires 60",
         "units disable mariadb opensearch.service --owner me --expires 60",
@@ -55,6 +59,12 @@ def zipapp() -> ModuleType:
         "flags expire",
         "search flush",
         "gluster heal",
+        "heal",
+        "repair start mariadb --owner me",
+        "repair settle --owner me",
+        "events --since 1800000000.5",
+        "pause --owner me --expires 600",
+        "resume --owner me",
     ],
 )
 def test_every_command_of_the_contract_is_known(words: str) -> None:
