@@ -4,7 +4,6 @@ agent gives up, and once when it is over."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ class Alerts:
             try:
                 if configured:
                     way(text)
-            except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as problem:
+            except (OSError, ValueError, subprocess.SubprocessError) as problem:
                 problems.append(str(problem))
         return problems
 
@@ -42,6 +41,9 @@ class Alerts:
         subprocess.run(self.command, input=text, text=True, capture_output=True, timeout=SECONDS, check=True)
 
     def _post(self, text: str) -> None:
+        # Here, not above: it is as large as the rest of the agent, and most of the time nothing is told.
+        import http.client
+
         parts = urlsplit(self.webhook)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -51,6 +53,8 @@ class Alerts:
             headers = {"Content-Type": "application/json", "User-Agent": "trivet-agent"}
             connection.request("POST", path, text.encode(), headers)
             status = connection.getresponse().status
+        except http.client.HTTPException as problem:
+            raise ValueError(f"{parts.hostname} did not answer as a web server: {problem!r}") from problem
         finally:
             connection.close()
         if not 200 <= status < 300:

@@ -22,7 +22,7 @@ from trivet.health.facts import decode
 
 OLDEST_SECONDS = 30.0
 """A report older than this is no report: its member may have been started since."""
-DOWN = ("inactive", "failed")
+DOWN = ("inactive", "failed", "masked")
 """States of a systemd unit whose server does not run, and is not started again by systemd."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NO_UUID = "00000000-0000-0000-0000-000000000000"

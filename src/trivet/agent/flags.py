@@ -214,7 +214,7 @@ def undo_release(address: str, config: Config) -> str:
 
 def look_holds(_config: Config) -> list[Listed]:
     """Backends held back. The agent ends a hold by itself; who began it is not noted, nor needed."""
-    if unit_state("haproxy.service", Deadline(SYSTEMD_SECONDS)) in ("inactive", "failed"):
+    if unit_state("haproxy.service", Deadline(SYSTEMD_SECONDS)) in ("inactive", "failed", "masked"):
         return []  # A hold lives in the memory of HAProxy.
     switches = parse_stat(Runtime().ask(stat_command(HANDOVER_BACKEND)))
     return [

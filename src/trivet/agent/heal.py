@@ -4,8 +4,9 @@
 A process of its own beside ``serve``: that one has no rights and must answer within milliseconds, while this one
 restarts units and waits for programs. When it dies or is stopped, nothing is repaired, and nothing else changes.
 
-A node that is well is looked at cheaply every few seconds (:mod:`trivet.agent.pulse`) and thoroughly now and then; one
-that is not, thoroughly every time.
+A node that is well is looked at cheaply every few seconds (:mod:`trivet.agent.pulse`) and thoroughly now and then.
+When something changes, it is looked at thoroughly every time for a while; what then stays as it is, is looked at now
+and then again: a node that is down for days must not cost the others anything.
 """
 
 from __future__ import annotations
@@ -57,7 +58,11 @@ LEASE_SECONDS = 180.0
 LONG_LEASE_SECONDS = galera.START_SECONDS + 60.0
 PEER_SECONDS = 9.0
 FRESH_SECONDS = 10.0
-"""Facts that a peer asks for are collected anew when they are older."""
+"""Facts that a peer asks for are collected anew when they are older, while something is wrong."""
+ROUTINE_LOOKS = 1.5
+"""How old a peer's facts may be while nothing is wrong, in times between looks. Nothing is ever done after one look."""
+RESTLESS_SECONDS = 120.0
+"""How long every look is a thorough one after a change; longer than any symptom has to last."""
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +165,8 @@ class Healer:
         self._held_back: str | None = None
         self._acting: threading.Thread | None = None
         self._looked = float("-inf")
+        self._silent: tuple[str, ...] = ()
+        self._restless_until = float("-inf")
 
     @property
     def _others(self) -> list[Member]:
@@ -188,19 +195,32 @@ class Healer:
 
     def step(self) -> None:
         """One look, and what follows from it; nothing while an earlier repair is still under way."""
-        if self.busy:
-            return
-        due = time.monotonic() - self._looked >= self._settings.look_seconds
-        if not due and not self._suspicious and not pulse.silent(self._config):
+        if self.busy or not self._worth_a_look():
             return
         self._looked = time.monotonic()
+        before = self._present
         decision = decide(self.view(), self._memory, time.monotonic(), self._policy)
         self._memory = decision.memory
+        if self._present != before or decision.held_back != self._held_back or decision.actions or decision.notices:
+            self._stir()
         save_memory(self._memory_file, decision.memory)
         self._tell(decision)
         if decision.actions:
             self._acting = threading.Thread(target=self._act, args=(decision.actions,), daemon=True)
             self._acting.start()
+
+    def _worth_a_look(self) -> bool:
+        """Whether a thorough look is due, or something is wrong that was not yet looked at often enough."""
+        silent = pulse.silent(self._config)
+        if silent != self._silent:
+            self._silent = silent
+            self._stir()
+        wrong = bool(silent or self._present)
+        now = time.monotonic()
+        return now - self._looked >= self._settings.look_seconds or (wrong and now < self._restless_until)
+
+    def _stir(self) -> None:
+        self._restless_until = time.monotonic() + RESTLESS_SECONDS
 
     @property
     def busy(self) -> bool:
@@ -208,27 +228,31 @@ class Healer:
         return self._acting is not None and self._acting.is_alive()
 
     @property
-    def _suspicious(self) -> bool:
-        """Whether something is wrong, or was a moment ago."""
-        return any(incident.gone_since is None for incident in self._memory.values())
+    def _present(self) -> frozenset[str]:
+        """What was wrong at the last look."""
+        return frozenset(key for key, incident in self._memory.items() if incident.gone_since is None)
 
     def view(self) -> View:
         """What this node and those that answer say now."""
         own = self._looker.look()
-        questions = {f"{self._config.name} asks {peer.name}": partial(self._peer, peer) for peer in self._others}
+        wrong = self._silent or self._present
+        oldest = FRESH_SECONDS if wrong else ROUTINE_LOOKS * self._settings.look_seconds
+        questions = {
+            f"{self._config.name} asks {peer.name}": partial(self._peer, peer, oldest) for peer in self._others
+        }
         looks = together(questions, PEER_SECONDS)
         heard = [look for look in looks.values() if not isinstance(look, NoAnswer)]
         reports = {report.node: report for _, report in heard} | {self._config.name: own.report}
         return View(self._config, own.facts, {facts.node: facts for facts, _ in heard}, reports)
 
-    def _peer(self, member: Member) -> tuple[NodeFacts, MemberReport]:
-        """A peer's facts and report.
+    def _peer(self, member: Member, oldest: float) -> tuple[NodeFacts, MemberReport]:
+        """A peer's facts and report, at most so many seconds old.
 
         Raises:
             NoAnswer: it does not say, or it is not who it should be.
         """
         try:
-            answer = self._channel.ask(member, "look")
+            answer = self._channel.ask(member, "look", oldest=oldest)
             facts, report = facts_from_dict(answer["facts"]), MemberReport.from_dict(answer["report"])
         except (AgentError, Untrusted, ValueError, TypeError, KeyError) as problem:
             raise NoAnswer(str(problem)) from problem
@@ -245,11 +269,13 @@ class Healer:
             AgentError: this node does not know the question, or does not give its vote.
         """
         if question == "look":
-            look = self._looker.look(FRESH_SECONDS)
+            look = self._looker.look(max(FRESH_SECONDS, float(arguments["oldest"])))
             report = replace(look.report, age_seconds=look.age)
             return {"facts": look.facts.to_dict(), "report": report.to_dict()}
         if question == "report":
             return galera.report(self._config).to_dict()
+        if question == "given vote":
+            return self._vote.vote()
         owner = f"{AGENT_OWNER}{asker}"
         if question == "vote":
             seconds = min(float(arguments["seconds"]), LONG_LEASE_SECONDS)
@@ -285,16 +311,28 @@ class Healer:
         remedy = action.symptom.remedy
         assert remedy is not None
         self._refuse_when_paused()
+        self._refuse_while_leased()
         if not action.needs_lease:
-            vote = self._vote.vote()
-            if vote and not str(vote["owner"]).startswith(AGENT_OWNER):
-                raise AgentError(f"{vote['owner']} has taken the lease for: {vote['purpose']}")
             return act.perform(remedy, self._config, self._data)
         seconds = LONG_LEASE_SECONDS if remedy.kind is Kind.BOOTSTRAP else LEASE_SECONDS
         with self._lease(f"repair of {action.symptom.subject}: {action.symptom.problem}", seconds):
             if remedy.kind is Kind.BOOTSTRAP:
                 self._elect_again(remedy.arguments[0])
             return act.perform(remedy, self._config, self._data)
+
+    def _refuse_while_leased(self) -> None:
+        """Make sure that nobody but a healer has a vote of any member that answers.
+
+        Raises:
+            AgentError: somebody has.
+        """
+        questions = {
+            f"{self._config.name} asks {peer.name} for its vote": partial(self._channel.ask, peer, "given vote")
+            for peer in self._others
+        }
+        for vote in (self._vote.vote(), *together(questions, PEER_SECONDS).values()):
+            if isinstance(vote, dict) and not str(vote["owner"]).startswith(AGENT_OWNER):
+                raise AgentError(f"{vote['owner']} has taken the lease for: {vote['purpose']}")
 
     def _elect_again(self, position: str) -> None:
         """Ask every member once more, now that nobody else may act.

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ import pytest
 
 from trivet.agent import act, pulse
 from trivet.agent.errors import AgentError
+from trivet.agent.haproxy import Server, parse_stat
 from trivet.agent.symptoms import Kind, Remedy
 from trivet.health.config import Member, NodeConfig
-from trivet.health.external import Deadline, NoAnswer
+from trivet.health.external import Deadline
 from trivet.health.facts import Flag
 
 MEMBERS = tuple(Member(f"n{n}", n, f"127.0.0.{n}") for n in (1, 2, 3))
@@ -186,65 +186,77 @@ def test_a_second_primary_follows_a_primary_only(monkeypatch: pytest.MonkeyPatch
 # ---------------------------------------------------------------- the cheap look
 
 
-STAT = "# pxname,svname,sid,status,bck,weight,scur,qcur,last_chk,check_status\n"
+HEADER = "# pxname,svname,sid,status,bck,weight,scur,qcur,addr,last_chk,check_status\n"
+WELL = {
+    ("web", "n1"): "UP",
+    ("web", "n2"): "UP",
+    ("db_writer", "n1"): "UP",
+    ("db_writer", "hold"): "no check",
+    ("search", "n1"): "UP",
+    ("redis_cache_primary", "n1"): "UP",
+    ("redis_cache_primary", "n2"): "DOWN",
+    ("redis_cache_primary", "hold"): "no check",
+    ("redis_cache_replica", "n1"): "DOWN",
+    ("redis_session_primary", "n1"): "DOWN",
+    ("redis_session_primary", "n2"): "UP",
+    ("redis_session_replica", "n1"): "UP",
+}
+Servers = dict[tuple[str, str], str]
 
 
-def server(status: str, weight: int = 1) -> Callable[..., str]:
-    return lambda *_unused: f"{STAT}db_writer,n1,1,{status},0,{weight},0,0,,L7OK\n"
+def seen(changed: Servers, weight: int = 1) -> list[Server]:
+    rows = {**WELL, **changed}.items()
+    return parse_stat(HEADER + "".join(f"{b},{s},1,{status},0,{weight},0,0,,,L7OK\n" for (b, s), status in rows))
 
 
-@pytest.mark.parametrize(("answer", "well"), [(server("UP"), True), (server("UP", 0), True), (server("DOWN"), False)])
-def test_the_database_is_asked_by_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, answer: Callable[..., str], well: bool
-) -> None:
-    monkeypatch.setattr(pulse, "unix_dialogue", answer)
-    assert pulse.questions(CONFIG, Deadline(2.0))["pulse: haproxy"]() is well
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, ()),
+        ({("db_writer", "n1"): "DOWN 1/2"}, ("db_writer",)),
+        ({("db_writer", "n1"): "MAINT"}, ("db_writer",)),
+        ({("web", "n1"): "DOWN", ("search", "n1"): "DOWN"}, ("web", "search")),
+        ({("redis_session_replica", "n1"): "DOWN"}, ("redis-session",)),
+        ({("redis_cache_primary", "n2"): "UP"}, ("redis-cache",)),
+        ({("redis_cache_primary", "n1"): "DOWN"}, ("redis-cache",)),
+    ],
+)
+def test_the_proxy_says_what_this_node_serves(changed: Servers, found: tuple[str, ...]) -> None:
+    assert pulse.unserved(CONFIG, seen(changed)) == found
+    assert pulse.unserved(CONFIG, seen(changed, weight=0)) == found, "drained is no fault"
 
 
-def test_a_server_that_the_proxy_does_not_know_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "unix_dialogue", lambda *_unused: STAT)
-    with pytest.raises(NoAnswer):
-        pulse.questions(CONFIG, Deadline(2.0))["pulse: haproxy"]()
-
-
-def test_mariadb_is_well_when_it_greets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "mysqld.sock"
-    monkeypatch.setattr(pulse, "MARIADB_SOCKET", path)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen(2)
-
-        def greet() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"\x4a\0\0\0\x0a5.5.5")
-
-        threading.Thread(target=greet, daemon=True).start()
-        assert pulse.questions(CONFIG, Deadline(2.0))["pulse: mariadb"]()
-        # A process that is stopped still has a socket, and says nothing.
-        with pytest.raises(TimeoutError):
-            pulse.questions(CONFIG, Deadline(0.2))["pulse: mariadb"]()
+def test_a_unit_without_a_process_is_named(tmp_path: Path) -> None:
+    for unit, processes in (("nginx", "7\n"), ("haproxy", ""), ("php8.1-fpm", ""), ("php8.2-fpm", "8\n9\n")):
+        (tmp_path / f"{unit}.service").mkdir()
+        (tmp_path / f"{unit}.service" / "cgroup.procs").write_text(processes)
+    units = ("nginx", "haproxy", "php-fpm", "keepalived")
+    assert pulse.without_processes(units, (tmp_path / "none", tmp_path)) == ("haproxy", "keepalived")
 
 
 def test_what_does_not_answer_is_named_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
-    asked = {
-        "pulse: well": lambda: True,
-        "pulse: hangs": lambda: hanging.wait(5),
-        "pulse: fails": lambda: bool(json.loads("no")),
-        "pulse: says no": lambda: False,
+
+    def hang() -> tuple[str, ...]:
+        hanging.wait(5)
+        return ()
+
+    asked: dict[str, pulse.Question] = {
+        "well": lambda: (),
+        "hangs": hang,
+        "fails": lambda: json.loads("no"),
+        "says no": lambda: ("nginx", "brick"),
     }
     monkeypatch.setattr(pulse, "questions", lambda *_unused: asked)
     monkeypatch.setattr(pulse, "SECONDS", 0.3)
-    assert pulse.silent(CONFIG) == ("fails", "hangs", "says no")
+    assert pulse.silent(CONFIG) == ("brick", "fails", "hangs", "nginx")
     hanging.set()
 
 
-def test_redis_is_asked_on_its_ports(monkeypatch: pytest.MonkeyPatch) -> None:
-    redis = Redis("127.0.0.1", "master")
-    monkeypatch.setitem(act.REDIS_PORTS, "cache", redis.port)
-    assert pulse.questions(CONFIG, Deadline(2.0))["pulse: redis-cache"]()
-    redis.close()
-    assert "pulse: redis-sentinel" in pulse.questions(CONFIG, Deadline(2.0))
+def test_the_sentinel_is_asked_on_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentinel = Redis("127.0.0.1", "master")
+    monkeypatch.setattr(pulse, "SENTINEL_PORT", sentinel.port)
+    assert pulse.questions(CONFIG, Deadline(2.0))["pulse of the Sentinel"]() == ()
+    sentinel.close()
     alone = NodeConfig("test", "n1", 1, "127.0.0.1", "lo", MEMBERS[:1])
-    assert "pulse: redis-sentinel" not in pulse.questions(alone, Deadline(2.0))
+    assert "pulse of the Sentinel" not in pulse.questions(alone, Deadline(2.0))

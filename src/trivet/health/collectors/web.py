@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from trivet.health.config import WEB_PORT, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, Response, http_get, unit_state
+from trivet.health.external import Deadline, NoAnswer, http_get, unit_state
 from trivet.health.facts import Page, WebFacts
+from trivet.health.http import Response
 
 _REDIRECTS = (301, 302, 307, 308)
 
@@ -31,7 +32,7 @@ def php_fpm_state(units: Mapping[str, str]) -> str:
     After a change of the version two units are there, of which one runs.
     """
     states = [state for unit, state in units.items() if re.fullmatch(r"php[\d.]*-fpm\.service", unit)]
-    return min(states, key=lambda state: state in ("inactive", "failed"), default="inactive")
+    return min(states, key=lambda state: state in ("inactive", "failed", "masked"), default="inactive")
 
 
 def _direct(config: NodeConfig, deadline: Deadline) -> Response:
