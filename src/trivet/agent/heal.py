@@ -46,10 +46,11 @@ from trivet.agent.repair import (
 )
 from trivet.agent.symptoms import Kind, View
 from trivet.agent.systemd import notify, watchdog_seconds
-from trivet.health.collect import collect_node
+from trivet.health.collect import COLLECTORS, Collector, collect_node
+from trivet.health.collectors import web
 from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member, NodeConfig
 from trivet.health.external import NoAnswer
-from trivet.health.facts import NodeFacts, facts_from_dict
+from trivet.health.facts import NodeFacts, ServiceFacts, WebFacts, facts_from_dict
 from trivet.health.parallel import together
 
 SETTINGS_FILE = Path("/etc/trivet/heal.json")
@@ -63,6 +64,10 @@ ROUTINE_LOOKS = 1.5
 """How old a peer's facts may be while nothing is wrong, in times between looks. Nothing is ever done after one look."""
 RESTLESS_SECONDS = 120.0
 """How long every look is a thorough one after a change; longer than any symptom has to last."""
+
+COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {
+    **COLLECTORS, "web": (web.collect_own, WebFacts)}
+"""What the healer asks of its node: it repairs the node, and not what the front page says beyond that."""
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +139,7 @@ class Looker:
         """The facts of this node, at most ``oldest`` seconds old."""
         with self._lock:
             if self._last is None or self._last.age > oldest:
-                facts = facts_from_dict(json.loads(json.dumps(collect_node(self._config))))
+                facts = facts_from_dict(json.loads(json.dumps(collect_node(self._config, COLLECTED))))
                 self._last = Look(facts, galera.report_of(self._config.name, facts.database), time.monotonic())
             return self._last
 

@@ -46,11 +46,14 @@ MEMBERS_ONLY = ("database", "redis", "search")
 """What a web node does not run."""
 
 
-def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
+def collect_node(
+    config: NodeConfig | Mapping[str, Any], collectors: Mapping[str, tuple[Collector, type[ServiceFacts]]] = COLLECTORS
+) -> dict[str, Any]:
     """The facts of this node as plain data, ready for JSON; read them with ``facts_from_dict``.
 
     Args:
         config: the content of ``/etc/trivet/node.json``.
+        collectors: by the name of the service, each with the kind of its facts.
 
     Raises:
         ValueError: the configuration does not fit. Nothing that a service does raises.
@@ -58,7 +61,7 @@ def collect_node(config: NodeConfig | Mapping[str, Any]) -> dict[str, Any]:
     node = config if isinstance(config, NodeConfig) else NodeConfig.from_mapping(config)
     started = time.monotonic()
     deadline = Deadline(TOTAL_SECONDS)
-    wanted = {name: COLLECTORS[name] for name in COLLECTORS if not (node.web_only and name in MEMBERS_ONLY)}
+    wanted = {name: collectors[name] for name in collectors if not (node.web_only and name in MEMBERS_ONLY)}
     questions = {name: partial(collector, node, deadline) for name, (collector, _) in wanted.items()}
     answers = together(questions, deadline.left())
     gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in wanted.items()}

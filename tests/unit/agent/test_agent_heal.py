@@ -49,7 +49,7 @@ class World:
 
     # In the place of the functions that would touch a machine.
 
-    def collect(self, config: NodeConfig) -> dict[str, Any]:
+    def collect(self, config: NodeConfig, _collectors: object) -> dict[str, Any]:
         self.looks.append(config.name)
         return self.cluster[config.name].to_dict()
 
@@ -156,6 +156,35 @@ def test_a_node_that_is_well_is_not_looked_at_thoroughly_every_time(
         world.pulse = ("mariadb",)
         world.rounds(1)
         assert len(world.looks) > first
+
+
+def test_what_does_not_change_is_not_looked_at_thoroughly_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = World(tmp_path)
+    made.look_seconds = 3600.0
+    monkeypatch.setattr(heal, "RESTLESS_SECONDS", 0.5)
+    with agents(made, monkeypatch) as world:
+        world.kill("n3")
+        world.rounds(2)
+        time.sleep(0.6)
+        world.rounds(1)
+        looked = len(world.looks)
+        world.rounds(5)
+        assert len(world.looks) == looked
+        # A change of what is silent is worth a look again.
+        world.pulse = ("something", "mariadb")
+        world.rounds(1)
+        assert len(world.looks) > looked
+
+
+def test_a_lease_that_only_others_voted_for_stops_the_repair(world: World) -> None:
+    world.cluster = views.stopped(world.cluster, "n2", "nginx")
+    for name in ("n1", "n3"):
+        VoteFile(world.places(name).lease).acquire("rotation-1", "upscale", 60.0)
+    world.rounds(3)
+    assert world.acts == []
+    assert "repair failed" in world.events("n2")
 
 
 def test_a_stopped_service_is_started_once_and_told_once(world: World) -> None:

@@ -171,6 +171,12 @@ def test_nothing_is_repaired_where_the_flags_are_not_known(cluster: Cluster, nam
     assert acts(views.view(views.change(cluster, name, "host", error="systemctl did not end in 3.0 s"), name)) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("unit", ["nginx", "php-fpm", "mariadb", "keepalived"])
+def test_a_masked_unit_is_not_started(name: str, unit: str) -> None:
+    assert not acts(views.view(views.unit(views.healthy(), name, unit, "masked"), name))
+
+
 @given(clusters(), st.sampled_from(NAMES), st.sampled_from(UNITS))
 def test_a_unit_that_was_disabled_for_a_time_is_not_started(cluster: Cluster, name: str, unit: str) -> None:
     disabled = views.change(cluster, name, "host", disabled_units={unit: Flag(owner="rotation-1")})
