@@ -31,8 +31,10 @@ _raw:
 """
 
 import base64
+import hashlib
 import importlib.util
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,9 @@ from ansible.plugins.lookup import LookupBase
 PACKAGES = ("agent", "health")
 STARTER = """\
 import sys
+
+# Where `trivet-agent compile` keeps what it made of these sources for this Python; without it they are used themselves.
+sys.path.insert(0, f"/usr/local/lib/trivet/compiled/{key}-{{sys.implementation.cache_tag}}")
 
 from trivet.agent.__main__ import main
 
@@ -71,10 +76,12 @@ def package_root() -> Path:
 
 def build(root: Path) -> bytes:
     """The zip application from the package in ``root``; the same source gives the same bytes."""
-    contents = {"__main__.py": STARTER, "trivet/__init__.py": PACKAGE}
+    contents = {"trivet/__init__.py": PACKAGE}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             contents[f"trivet/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
+    key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
+    contents["__main__.py"] = STARTER.format(key=key)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(contents.items()):

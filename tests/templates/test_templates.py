@@ -12,6 +12,9 @@ import pytest
 import yaml
 from conftest import ROLES, ROOT, SECRETS, Environment
 
+from trivet.agent.alerts import Alerts
+from trivet.agent.heal import Settings
+
 NODES = ["production-1", "production-2", "production-3"]
 ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))
 
@@ -253,7 +256,8 @@ def test_sentinel_watches_both_instances_with_a_majority(production: Environment
 
 # Firewall
 
-NODE_PORTS = {3307, 4444, 4567, 4568, 6380, 6390, 8080, 9200, 9300, 9700, 10000, 24007, 26379, *range(49152, 49252)}
+CLUSTER_PORTS = {3307, 4444, 4567, 4568, 6380, 6390, 9200, 9300, 24007, 26379, *range(49152, 49252)}
+NODE_PORTS = CLUSTER_PORTS | {8080, 9700, 9701, 10000}
 
 
 def ports(text: str) -> set[int]:
@@ -487,6 +491,33 @@ def test_the_agent_knows_the_whole_environment(node: str, production: Environmen
     assert [(peer["name"], peer["address"]) for peer in known["nodes"]] == list(ADDRESSES.items())
     assert known["gateways"] == ["192.0.2.21", "192.0.2.22", "192.0.2.23"]
     assert known["redis_password"] == SECRETS["redis_password"]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_agents_share_a_secret_that_only_root_can_read(node: str, production: Environment) -> None:
+    file = production.written("agent", node)["/etc/trivet/heal.json"]
+    assert (file.owner, file.mode) == ("root", "0600")
+    settings = json.loads(file.content)
+    assert settings["secret"] == SECRETS["agent_channel_secret"]
+    assert Settings.from_mapping(settings) == Settings(SECRETS["agent_channel_secret"], 5.0, 30.0, Alerts())
+
+
+def test_the_healer_is_watched_and_limited(production: Environment) -> None:
+    unit = production.written("agent")["/etc/systemd/system/trivet-heal.service"].settings
+    assert unit["ExecStart"] == "/usr/local/bin/trivet-agent heal"
+    assert (unit["Type"], unit["WatchdogSec"], unit["MemoryMax"]) == ("notify", "60", "128M")
+    assert unit["Restart"] == "always"
+    # It must see the mount of the shared files come and go: no file system of its own.
+    assert not {
+        name for name in unit if name.startswith(("ProtectSystem", "PrivateTmp", "ProtectHome", "ReadWritePaths"))
+    }
+
+
+def test_only_service_nodes_heal(production: Environment, integration: Environment, scaled_out: Environment) -> None:
+    assert all(production.value("agent", node, "__agent_heals") for node in NODES)
+    assert integration.value("agent", "integration-1", "__agent_heals")
+    assert not scaled_out.value("agent", "production-serving", "__agent_heals")
+    assert not production.value("agent", NODES[0], "__agent_heals", agent_heal=False)
 
 
 # Web nodes

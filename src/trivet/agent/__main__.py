@@ -13,8 +13,8 @@ from trivet.health.config import NODE_FILE
 
 MODULES = {
     "serve": "serve",
-    "bytecode": "bytecode",
     "collect": "collect",
+    "compile": "compiled",
     "drain": "drain",
     "undrain": "drain",
     "proxy": "proxy",
@@ -27,8 +27,16 @@ MODULES = {
     "units": "units",
     "flags": "flags",
     "journal": "journal",
+    "events": "events",
+    "pause": "pause",
+    "resume": "pause",
+    "heal": "heal",
+    "repair": "act",
 }
 """Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
+DONE_WITHOUT = {"serve": ("ssl",), "heal": ("_hashlib",)}
+"""Parts of OpenSSL that a command which runs all the time does not need, and that the standard library loads when they
+are there, at 4 MiB a process: ``asyncio`` does without TLS, ``hashlib`` and ``hmac`` with Python's own SHA-256."""
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -44,7 +52,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = build_parser(next(iter(words), None)).parse_args(words)
+    command = next(iter(words), None)
+    for name in DONE_WITHOUT.get(command or "", ()):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # An import of it fails, and is expected to.
+    args = build_parser(command).parse_args(words)
     try:
         config = json.loads(NODE_FILE.read_text(encoding="utf-8"))
         answer = args.run(args, config)

@@ -18,7 +18,7 @@ from trivet.agent import gateway, lease, search, units
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import UNKNOWN_OWNER, FlagFiles
 from trivet.agent.haproxy import HANDOVER_BACKEND, HOLD_LIMIT_SECONDS, Runtime, parse_stat, stat_command
-from trivet.health.config import DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY
+from trivet.health.config import DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY, PAUSE_DIRECTORY
 from trivet.health.external import Deadline, unit_state
 
 Config = Mapping[str, Any]
@@ -180,6 +180,16 @@ def undo_unit(unit: str, _config: Config) -> str:
     return "enabled, not started" if units.enable(unit) else "was gone already"
 
 
+def look_pauses(_config: Config) -> list[Listed]:
+    """Pauses of the agent."""
+    return look_files(FlagFiles(PAUSE_DIRECTORY), "pause", "the {} repairs nothing on this node")
+
+
+def undo_pause(name: str, _config: Config) -> str:
+    """Let the agent repair again."""
+    return "repairs again" if FlagFiles(PAUSE_DIRECTORY).clear(name) else "was gone already"
+
+
 def look_handover(records: str, kind: str, what: str, _config: Config) -> list[Listed]:
     """Forwards or releases of gateway addresses."""
     return [
@@ -204,7 +214,7 @@ def undo_release(address: str, config: Config) -> str:
 
 def look_holds(_config: Config) -> list[Listed]:
     """Backends held back. The agent ends a hold by itself; who began it is not noted, nor needed."""
-    if unit_state("haproxy.service", Deadline(SYSTEMD_SECONDS)) in ("inactive", "failed"):
+    if unit_state("haproxy.service", Deadline(SYSTEMD_SECONDS)) in ("inactive", "failed", "masked"):
         return []  # A hold lives in the memory of HAProxy.
     switches = parse_stat(Runtime().ask(stat_command(HANDOVER_BACKEND)))
     return [
@@ -260,5 +270,6 @@ KINDS = {
     "hold": Kind(look_holds, undo_hold),
     "allocation": Kind(look_allocation, undo_allocation),
     "unit": Kind(look_units, undo_unit),
+    "pause": Kind(look_pauses, undo_pause),
 }
 """Every kind of flag that Trivet sets."""

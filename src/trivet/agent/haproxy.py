@@ -14,6 +14,8 @@ from trivet.agent.errors import AgentError
 from trivet.health.collectors.proxies import sticky_server
 from trivet.health.config import HAPROXY_SOCKET
 
+CHECK_PORT = 9700
+"""Where every agent answers the agent checks of all HAProxies."""
 HOLD_PORTS = {"db_writer": 3305, "redis_session_primary": 6368, "redis_cache_primary": 6369}
 """Backends whose connections can be held, and the local port that stands in for them."""
 STICKY_BACKEND = "db_writer"

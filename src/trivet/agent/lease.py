@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from trivet.health.config import LEASE_FILE
@@ -49,34 +50,12 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_acquire(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
     """Give the vote, unless another owner has it and it has not expired."""
-    with _locked() as stream:
-        present = _read(stream)
-        if present and present["owner"] != args.owner:
-            raise LeaseRefused(
-                f"the lease is held by {present['owner']} since {present['since_text']} for: {present['purpose']}; "
-                f"it expires in {present['expires'] - time.time():.0f} s"
-            )
-        now = time.time()
-        since = present["since"] if present else now
-        lease = {
-            "owner": args.owner,
-            "purpose": args.purpose,
-            "since": since,
-            "since_text": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since)),
-            "expires": now + args.seconds,
-        }
-        _write(stream, lease)
-    return {"lease": lease}
+    return {"lease": VoteFile(LEASE_FILE).acquire(args.owner, args.purpose, args.seconds)}
 
 
 def run_release(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
     """Take the vote back; harmless when the owner does not have it."""
-    with _locked() as stream:
-        present = _read(stream)
-        held = bool(present) and present["owner"] == args.owner
-        if held:
-            _write(stream, {})
-    return {"released": held}
+    return {"released": VoteFile(LEASE_FILE).release(args.owner)}
 
 
 def run_show(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
@@ -86,17 +65,61 @@ def run_show(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
 
 def vote() -> Answer | None:
     """This node's vote; None when nobody has it, or it has expired."""
-    with _locked() as stream:
-        return _read(stream) or None
+    return VoteFile(LEASE_FILE).vote()
 
 
-@contextmanager
-def _locked() -> Iterator[TextIO]:
-    LEASE_FILE.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(LEASE_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    with os.fdopen(handle, "r+", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield stream
+class VoteFile:
+    """A node's vote, in a file that outlives a reboot."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def acquire(self, owner: str, purpose: str, seconds: float) -> Answer:
+        """Give the vote to an owner, or renew it.
+
+        Raises:
+            LeaseRefused: another owner has it, and it has not expired.
+        """
+        with self._locked() as stream:
+            present = _read(stream)
+            if present and present["owner"] != owner:
+                raise LeaseRefused(
+                    f"the lease is held by {present['owner']} since {present['since_text']} for: {present['purpose']}; "
+                    f"it expires in {present['expires'] - time.time():.0f} s"
+                )
+            now = time.time()
+            since = present["since"] if present else now
+            lease = {
+                "owner": owner,
+                "purpose": purpose,
+                "since": since,
+                "since_text": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since)),
+                "expires": now + seconds,
+            }
+            _write(stream, lease)
+        return lease
+
+    def release(self, owner: str) -> bool:
+        """Take the vote back from an owner; whether he had it."""
+        with self._locked() as stream:
+            present = _read(stream)
+            held = bool(present) and present["owner"] == owner
+            if held:
+                _write(stream, {})
+        return held
+
+    def vote(self) -> Answer | None:
+        """The vote; None when nobody has it, or it has expired."""
+        with self._locked() as stream:
+            return _read(stream) or None
+
+    @contextmanager
+    def _locked(self) -> Iterator[TextIO]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "r+", encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield stream
 
 
 def _read(stream: TextIO) -> Answer:

@@ -21,6 +21,7 @@ from typing import Any
 from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import (
     ANSWER_SECONDS,
+    CHECK_PORT,
     HANDOVER_BACKEND,
     HOLD_PORTS,
     HOLD_SERVER,
@@ -34,7 +35,6 @@ from trivet.agent.haproxy import (
     stat_command,
 )
 
-CHECK_PORT = 9700
 CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
 STATE_FILE = Path("/run/haproxy/server-state")
 """Read by HAProxy when it reloads (``server-state-file``)."""

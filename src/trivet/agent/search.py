@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
+import socket
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,7 @@ from trivet.agent.errors import AgentError
 from trivet.health.collectors.search import allocation_of
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, SEARCH_PORT, NodeConfig
 from trivet.health.facts import Flag
+from trivet.health.http import OK, Response, exchange
 
 ANSWER_SECONDS = 30.0
 ALLOCATION_SECONDS = 3600.0
@@ -84,20 +85,25 @@ def request(config: Mapping[str, Any], method: str, path: str, body: object = No
     others = [member.address for member in node.members if member.address != node.address]
     problems = []
     for address in (node.address, *others):
-        connection = http.client.HTTPConnection(address, SEARCH_PORT, timeout=ANSWER_SECONDS)
         try:
-            connection.request(
-                method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as problem:
+            response = _exchange(address, method, path, body)
+        except (OSError, ValueError) as problem:
             problems.append(f"{address}: {problem}")
             continue
-        finally:
-            connection.close()
-        if response.status != http.client.OK:
-            raise AgentError(f"{method} {path}: {response.status} {content[:300].decode(errors='replace')}")
-        answer: dict[str, Any] = json.loads(content)
+        if response.status != OK:
+            raise AgentError(f"{method} {path}: {response.status} {response.body[:300].decode(errors='replace')}")
+        answer: dict[str, Any] = json.loads(response.body)
         return answer
     raise AgentError(f"no search node answers: {'; '.join(problems)}")
+
+
+def _exchange(address: str, method: str, path: str, body: object) -> Response:
+    """One request to one node.
+
+    Raises:
+        OSError, ValueError: it does not answer in time, or not by HTTP.
+    """
+    headers = {"Host": f"{address}:{SEARCH_PORT}", "Content-Type": "application/json"}
+    content = json.dumps(body).encode() if body is not None else b""
+    with socket.create_connection((address, SEARCH_PORT), ANSWER_SECONDS) as connection:
+        return exchange(connection, method, path, headers, content)

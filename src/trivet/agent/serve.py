@@ -21,16 +21,16 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
+from trivet.agent.check_port import CheckPort, listening
 from trivet.agent.drain import SERVICES
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.haproxy import (
+    CHECK_PORT,
     HANDOVER_BACKEND,
     HOLD_LIMIT_SECONDS,
     HOLD_PORTS,
@@ -41,11 +41,9 @@ from trivet.agent.haproxy import (
     stat_command,
 )
 from trivet.agent.hold import AsyncRuntime, HoldPort
-from trivet.agent.proxy import CHECK_PORT
+from trivet.agent.systemd import notify, watchdog_seconds
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 
-REQUEST_SECONDS = 2.0
-REQUEST_BYTES = 64
 KEEP_SECONDS = 1.0
 """How often overdue flags and holds are looked for."""
 PEER_SECONDS = 0.5
@@ -60,37 +58,28 @@ def answer(service: str, flags: FlagFiles) -> str:
 
 
 class Responder:
-    """The check port: one line in, one line out."""
+    """What the check port answers."""
 
     def __init__(self, flags: FlagFiles, runtime: AsyncRuntime, ports: Iterable[HoldPort]) -> None:
         self._flags = flags
         self._runtime = runtime
         self._ports = list(ports)
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection."""
-        with contextlib.suppress(OSError, TimeoutError, ValueError):
-            async with asyncio.timeout(REQUEST_SECONDS):
-                line = await reader.readline()
-                writer.write(f"{await self._reply(line.decode(errors='replace').strip())}\n".encode())
-                await writer.drain()
-        writer.close()
-
-    async def _reply(self, question: str) -> str:
+    def reply(self, question: str) -> str | Awaitable[str]:
         """``writer`` and ``held`` are for other agents and for the command line; all else is a service."""
         if question == "writer":
-            return json.dumps(await self._writer())
+            return self._writer()
         if question == "held":
             return json.dumps({port.backend: port.counts for port in self._ports})
         return answer(question, self._flags)
 
-    async def _writer(self) -> dict[str, str | None]:
+    async def _writer(self) -> str:
         try:
             table = await self._runtime.ask(f"show table {STICKY_BACKEND}")
             stat = await self._runtime.ask(stat_command(STICKY_BACKEND))
-            return {"writer": parse_entry(table, real_servers(parse_stat(stat), STICKY_BACKEND)) or ""}
+            return json.dumps({"writer": parse_entry(table, real_servers(parse_stat(stat), STICKY_BACKEND)) or ""})
         except AgentError:
-            return {"writer": None}
+            return json.dumps({"writer": None})
 
 
 async def writer_of(address: str) -> str | None:
@@ -138,31 +127,11 @@ class Keeper:
                 await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{name} state ready")
 
 
-def notify(message: str) -> None:
-    """Tell systemd (sd_notify); nothing when systemd did not ask for it."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
-        connection.connect(f"\0{path[1:]}" if path.startswith("@") else path)
-        connection.sendall(message.encode())
-
-
 async def watchdog() -> None:
     """Show systemd that the event loop still turns, at half of its patience."""
-    seconds = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
-    while seconds:
+    while seconds := watchdog_seconds():
         notify("WATCHDOG=1")
         await asyncio.sleep(seconds)
-
-
-def listening(address: str) -> socket.socket:
-    """The check port on an address, which this node need not have yet (IP_FREEBIND)."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_FREEBIND", 15), 1)
-    listener.bind((address, CHECK_PORT))
-    return listener
 
 
 async def serve(config: NodeConfig) -> None:
@@ -175,12 +144,10 @@ async def serve(config: NodeConfig) -> None:
 
     ports = [HoldPort(backend, port, runtime, ask_peers) for backend, port in HOLD_PORTS.items()]
     responder = Responder(flags, runtime, ports)
-    async with asyncio.TaskGroup() as group:
+    async with contextlib.AsyncExitStack() as stack:
         for address in (config.address, "127.0.0.1"):
-            server = await asyncio.start_server(
-                responder.handle, sock=listening(address), limit=REQUEST_BYTES, backlog=256
-            )
-            group.create_task(server.serve_forever())
+            stack.callback(CheckPort(listening(address), responder.reply).close)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
         for port in ports:
             group.create_task(port.serve())
         group.create_task(Keeper(flags, runtime).keep())

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,7 +19,10 @@ SECRET_NAMES = (
     "store_database_password",
     "store_crypt_key",
     "redis_password",
+    "agent_channel_secret",
 )
+ADDABLE = ("agent_channel_secret",)
+"""Secrets of the nodes among themselves: an environment of an earlier release gets them when it converges."""
 
 
 def secrets_file(environment: Environment) -> Path:
@@ -28,22 +32,27 @@ def secrets_file(environment: Environment) -> Path:
 
 
 def ensure_secrets(environment: Environment) -> bool:
-    """Generate the secrets when there is no file yet; check that none is missing otherwise.
+    """Generate the secrets when there is no file yet; check that none is missing otherwise, and add what may be.
 
-    :returns: whether they were generated now.
+    :returns: whether any were generated now.
     :raises InputError: when the file lacks a secret or cannot be decrypted; names the file and the key.
     """
     path = secrets_file(environment)
     if not path.exists():
         _write(path, {name: secrets.token_urlsafe(24) for name in SECRET_NAMES})
         return True
-    check_secrets(environment)
-    return False
+    present = _present(path)
+    check_secrets(environment, optional=ADDABLE)
+    added = {name: secrets.token_urlsafe(24) for name in ADDABLE if not present["trivet_secrets"].get(name)}
+    if added:
+        _write(path, present["trivet_secrets"] | added, present)
+    return bool(added)
 
 
-def check_secrets(environment: Environment) -> None:
+def check_secrets(environment: Environment, optional: tuple[str, ...] = ()) -> None:
     """Check that the vault file is there, can be opened and has every secret.
 
+    :param optional: secrets that may be missing.
     :raises InputError: naming the file and the key.
     """
     path = secrets_file(environment)
@@ -52,16 +61,25 @@ def check_secrets(environment: Environment) -> None:
             f"{path} does not exist: the secrets of {environment.name} are missing",
             f"trivet converge {environment.label} generates them on a first run",
         )
-    present = (yaml.safe_load(_vault("view", path)) or {}).get("trivet_secrets") or {}
-    missing = [name for name in SECRET_NAMES if not present.get(name)]
+    present = _present(path)["trivet_secrets"]
+    missing = [name for name in SECRET_NAMES if name not in optional and not present.get(name)]
     if missing:
-        raise InputError(f"{path}: trivet_secrets.{missing[0]} is missing", f"ansible-vault edit {path}")
+        addable = missing[0] in ADDABLE
+        command = f"trivet converge {environment.label}" if addable else f"ansible-vault edit {path}"
+        raise InputError(f"{path}: trivet_secrets.{missing[0]} is missing", command)
 
 
-def _write(path: Path, values: dict[str, str]) -> None:
+def _present(path: Path) -> dict[str, Any]:
+    """The content of the vault file."""
+    content = yaml.safe_load(_vault("view", path)) or {}
+    return {**content, "trivet_secrets": content.get("trivet_secrets") or {}}
+
+
+def _write(path: Path, values: dict[str, str], others: dict[str, Any] | None = None) -> None:
+    """Encrypt secrets into the vault file, beside what else was in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(path.name + ".new")
-    text = yaml.safe_dump({"trivet_secrets": values}, sort_keys=True)
+    text = yaml.safe_dump({**(others or {}), "trivet_secrets": values}, sort_keys=True)
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "w") as stream:

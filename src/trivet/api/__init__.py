@@ -7,11 +7,28 @@
 
 from __future__ import annotations
 
+from trivet.api.agents import pause, resume
 from trivet.api.clean import clean, left_behind
 from trivet.api.converge import converge
 from trivet.api.environment import Environment
+from trivet.api.events import events
 from trivet.api.exclusive import run_exclusively
 from trivet.api.measure import measured
+from trivet.api.recover import plan as plan_recovery
+from trivet.api.recover import recover
 from trivet.chaos import run_chaos
 
-__all__ = ["Environment", "clean", "converge", "left_behind", "measured", "run_chaos", "run_exclusively"]
+__all__ = [
+    "Environment",
+    "clean",
+    "converge",
+    "events",
+    "left_behind",
+    "measured",
+    "pause",
+    "plan_recovery",
+    "recover",
+    "resume",
+    "run_chaos",
+    "run_exclusively",
+]

@@ -10,8 +10,12 @@ from trivet import model
 from trivet.ansible import load_environment
 from trivet.ansible.playbook import Listener as PlaybookListener
 from trivet.ansible.playbook import PlaybookResult
+from trivet.api.agents import AgentsAnswer, pause, resume
 from trivet.api.clean import Cleaned, Leftovers, Selection, clean, left_behind
 from trivet.api.converge import converge
+from trivet.api.events import Timeline, events
+from trivet.api.recover import Recovery, RecoveryPlan, Tell, recover
+from trivet.api.recover import plan as plan_recovery
 from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import Change, Kind
@@ -51,6 +55,26 @@ class Environment:
     def clean(self, shown: Leftovers, *, force: bool = False) -> Cleaned:
         """Remove what :meth:`left_behind` showed, under the lease; ``force`` also if a rotation is interrupted."""
         return clean(self.description, shown, force=force)
+
+    def pause_agents(self, owner: str, seconds: float) -> AgentsAnswer:
+        """Have the agents repair nothing for a time."""
+        return pause(self.description, owner, seconds)
+
+    def resume_agents(self, owner: str) -> AgentsAnswer:
+        """Have the agents repair again."""
+        return resume(self.description, owner)
+
+    def events(self, since: float) -> Timeline:
+        """Failures, repairs and changes later than a moment (epoch seconds), of all nodes in one timeline."""
+        return events(self.description, since)
+
+    def plan_recovery(self, service: str | None = None) -> RecoveryPlan:
+        """What is wrong that the agents' rules allow to be repaired, and the evidence. Touches nothing."""
+        return plan_recovery(self.description, service)
+
+    def recover(self, service: str | None = None, *, tell: Tell = lambda text: None) -> Recovery:
+        """Repair it now: ``galera``, ``redis``, ``elasticsearch``, ``glusterfs``, or everything."""
+        return recover(self.description, service, tell=tell)
 
     def rotations(self, *, listener: Listener = lambda event: None, stop: StopRequest | None = None) -> Rotations:
         """The rolling changes: plan, apply, resume, abort, rollback, status, history.

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import change, chaos, clean, converge, exclusive, lab, probe, rotation, scale, status
+from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, rotation, scale, status
 from trivet.errors import TrivetError
 
 app = typer.Typer(
@@ -34,6 +34,9 @@ app.command(name="scale-in")(scale.scale_in)
 app.add_typer(rotation.app, name="rotation")
 app.command(name="clean")(clean.clean)
 app.command(name="exclusive")(exclusive.exclusive)
+app.add_typer(heal.app, name="agent")
+app.command(name="events")(heal.events)
+app.command(name="recover")(heal.recover)
 app.command(name="probe")(probe.probe)
 app.command(name="chaos")(chaos.chaos)
 

@@ -114,7 +114,7 @@ class Cluster:
             return None
         if state in COMING_OR_GOING:
             return Finding(service, node, State.BUSY, f"{unit} is {state}", self.logs(node, unit))
-        if facts.down or state in ("inactive", "failed"):
+        if facts.down or state in ("inactive", "failed", "masked"):
             shown = f" (unit {state})" if state != "unknown" else ""
             reason = f"{unit} does not run{shown}: {facts.error}"
             return Finding(service, node, State.BROKEN, reason, self.logs(node, unit))

@@ -25,6 +25,9 @@ BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
 PENDING_RESTART_DIRECTORY = Path("/etc/trivet/pending-restart")
 DRAIN_DIRECTORY = Path("/run/trivet/drain")
 DISABLED_UNITS_DIRECTORY = Path("/var/lib/trivet/disabled-units")
+PAUSE_DIRECTORY = Path("/var/lib/trivet/pause")
+PAUSE_FLAG = "agent"
+"""The one flag in it: the agent of this node repairs nothing."""
 GATEWAY_DIRECTORY = Path("/run/trivet/gateway")
 LEASE_FILE = Path("/var/lib/trivet/lease.json")
 SEARCH_ALLOCATION = "cluster.routing.allocation.enable"
@@ -61,6 +64,16 @@ class NodeConfig:
     def web_only(self) -> bool:
         """Whether this is a web node: no member of any cluster, with nginx, PHP-FPM and what the application asks."""
         return self.name not in {member.name for member in self.members}
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The services that should run on this node, as systemd names them; ``php-fpm`` stands for any version."""
+        everywhere = ("trivet-agent", "haproxy", "nginx", "php-fpm", "trivet-shared")
+        if self.web_only:
+            return everywhere
+        clustered = ("mariadb", "redis-cache", "redis-session", self.search_engine, "glusterd")
+        sentinel = ("redis-sentinel",) if len(self.members) > 1 else ()
+        return (*everywhere, "keepalived", *clustered, *sentinel)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:

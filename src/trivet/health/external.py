@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from trivet.health.http import Response, exchange
 
 CALL_SECONDS = 3.0
 """The longest that one call may take."""
@@ -117,11 +117,16 @@ def _loaded_units(deadline: Deadline) -> dict[str, str]:
     rows = [line.split(maxsplit=4) for line in output.stdout.splitlines()]
     if output.code != 0 or not rows:
         raise NoAnswer(f"systemctl: {output.complaint}")
-    return {row[0]: row[2] for row in rows if len(row) > 2}
+    return {row[0]: _state(load=row[1], active=row[2]) for row in rows if len(row) > 2}
+
+
+def _state(load: str, active: str) -> str:
+    """A unit that must not be started is told apart from one that somebody only stopped."""
+    return "masked" if load == "masked" and active in ("inactive", "failed") else active
 
 
 def unit_state(unit: str, deadline: Deadline) -> str:
-    """The state of a systemd unit: active, reloading, activating, deactivating, failed, inactive.
+    """The state of a systemd unit: active, reloading, activating, deactivating, failed, inactive, masked.
 
     What is not installed is inactive, as for systemd itself.
 
@@ -171,15 +176,6 @@ def unix_dialogue(path: Path, question: str, deadline: Deadline) -> str:
     return answer.decode(errors="replace")
 
 
-@dataclass(frozen=True)
-class Response:
-    """An HTTP response with its whole body."""
-
-    status: int
-    location: str
-    body: bytes
-
-
 def http_get(
     address: str,
     port: int,
@@ -197,25 +193,24 @@ def http_get(
         NotRunning: the port refuses.
         NoAnswer: no whole response in time.
     """
-    connection = http.client.HTTPConnection(address, port)
     transport = tcp_connection(address, port, deadline)
     try:
         if tls_name is not None:
-            transport = _unverified_tls().wrap_socket(transport, server_hostname=tls_name)
+            transport = _unverified_tls(transport, tls_name)
         transport.settimeout(deadline.call())
-        connection.sock = transport
-        connection.request("GET", path, headers={"Connection": "close", **(headers or {})})
-        response = connection.getresponse()
-        return Response(response.status, response.getheader("Location", ""), response.read(_LARGEST_ANSWER))
-    except (OSError, http.client.HTTPException) as problem:
+        asked = {"Host": f"{address}:{port}", "Connection": "close", **(headers or {})}
+        return exchange(transport, "GET", path, asked, timeout=deadline.call)
+    except (OSError, ValueError) as problem:
         raise NoAnswer(f"{address}:{port}{path}: {problem or type(problem).__name__}") from problem
     finally:
-        connection.close()
         transport.close()
 
 
-def _unverified_tls() -> ssl.SSLContext:
+def _unverified_tls(transport: socket.socket, name: str) -> socket.socket:
+    # Here, not above: few questions are asked over TLS, and its library is large.
+    import ssl
+
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return context
+    return context.wrap_socket(transport, server_hostname=name)

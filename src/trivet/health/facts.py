@@ -311,6 +311,10 @@ class HostFacts(ServiceFacts):
     """Units that do not start with the machine for a time."""
     vote: Vote | None = None
     """None when nobody has this node's vote, or it has expired."""
+    pause: Flag | None = None
+    """Who keeps the agent of this node from repairing; None when nobody does, or the pause has expired."""
+    units: dict[str, str] = field(default_factory=dict)
+    """States of the services that should run here, as systemd has them; ``php-fpm`` of the version that is there."""
 
 
 @dataclass(frozen=True, kw_only=True)

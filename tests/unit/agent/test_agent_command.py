@@ -7,15 +7,12 @@ import importlib.util
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from trivet.agent import __main__ as command
-from trivet.agent import bytecode
-from trivet.agent.errors import AgentError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,7 +37,6 @@ def zipapp() -> ModuleType:
         "undrain all",
         "proxy hold db_writer --wait 5",
         "proxy release db_writer --ready one,two --maint three",
-        "bytecode /tmp/agent.pyz",
         "galera applied 12 --wait 3",
         "proxy wait node-1 --idle-in web,search --timeout 60",
         "proxy wait node-1 --used-in web --timeout 60",
@@ -52,6 +48,10 @@ def zipapp() -> ModuleType:
         "redis failover cache",
         "redis status",
         "galera status",
+        "galera report",
+        "galera settle",
+        "galera bootstrap --position 7d1a3c52-0a6e-11ef-9f3e-0242ac120002:9",
+        "galera elect {}",
         "search allocation primaries",
         "search allocation primaries --owner me --expires 60",
         "units disable mariadb opensearch.service --owner me --expires 60",
@@ -62,6 +62,12 @@ def zipapp() -> ModuleType:
         "flags expire",
         "search flush",
         "gluster heal",
+        "heal",
+        "repair start mariadb --owner me",
+        "repair settle --owner me",
+        "events --since 1800000000.5",
+        "pause --owner me --expires 600",
+        "resume --owner me",
     ],
 )
 def test_every_command_of_the_contract_is_known(words: str) -> None:
@@ -91,37 +97,3 @@ def test_the_zip_application_runs_isolated(zipapp: ModuleType, tmp_path: Path) -
     )
     for name in command.MODULES:
         assert name in done.stdout
-
-
-def test_the_bytecode_is_written_once_and_runs_without_the_sources(zipapp: ModuleType, tmp_path: Path) -> None:
-    source, target = tmp_path / "agent.pyz", tmp_path / "compiled.pyz"
-    source.write_bytes(zipapp.build(zipapp.package_root()))
-    assert bytecode.write(source, target)
-    assert not bytecode.write(source, target)
-    bare = tmp_path / "bare.pyz"
-    with zipfile.ZipFile(target) as archive, zipfile.ZipFile(bare, "w") as without_sources:
-        for name in archive.namelist():
-            if not name.endswith(".py"):
-                without_sources.writestr(name, archive.read(name))
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", bare, "--help"], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert "lease" in done.stdout
-
-
-def test_another_source_gives_new_bytecode(zipapp: ModuleType, tmp_path: Path) -> None:
-    source, target = tmp_path / "agent.pyz", tmp_path / "compiled.pyz"
-    source.write_bytes(zipapp.build(zipapp.package_root()))
-    bytecode.write(source, target)
-    with zipfile.ZipFile(source, "a") as archive:
-        archive.writestr("more.py", "MORE = 1\n")
-    assert bytecode.write(source, target)
-
-
-def test_a_module_that_cannot_be_compiled_leaves_no_target(tmp_path: Path) -> None:
-    source, target = tmp_path / "agent.pyz", tmp_path / "compiled.pyz"
-    with zipfile.ZipFile(source, "w") as archive:
-        archive.writestr("__main__.py", "this is no Python\n")
-    with pytest.raises(AgentError, match="cannot compile"):
-        bytecode.write(source, target)
-    assert not target.exists()

@@ -51,7 +51,9 @@ def test_every_secret_is_long_its_own_and_fits_the_roles(environment: Environmen
 
 
 @pytest.mark.usefixtures("plain_vault")
-@pytest.mark.parametrize("kept", [[], ["redis_password"], list(secrets.SECRET_NAMES[:-1])])
+@pytest.mark.parametrize(
+    "kept", [[], ["redis_password"], [name for name in secrets.SECRET_NAMES if name != "redis_password"]]
+)
 def test_a_missing_secret_is_named_with_its_file(environment: Environment, kept: list[str]) -> None:
     path = secrets.secrets_file(environment)
     path.parent.mkdir(parents=True)
@@ -61,6 +63,22 @@ def test_a_missing_secret_is_named_with_its_file(environment: Environment, kept:
     missing = next(name for name in secrets.SECRET_NAMES if name not in kept)
     assert raised.value.message == f"{path}: trivet_secrets.{missing} is missing"
     assert raised.value.next_command == f"ansible-vault edit {path}"
+
+
+@pytest.mark.usefixtures("plain_vault")
+def test_an_environment_of_an_earlier_release_gets_the_secret_of_its_agents(environment: Environment) -> None:
+    path = secrets.secrets_file(environment)
+    path.parent.mkdir(parents=True)
+    old = dict.fromkeys((name for name in secrets.SECRET_NAMES if name not in secrets.ADDABLE), "x")
+    path.write_text(yaml.safe_dump({"trivet_secrets": old, "mine": 1}))
+    with pytest.raises(InputError) as raised:
+        secrets.check_secrets(environment)
+    assert raised.value.next_command == f"trivet converge {environment.label}"
+    assert secrets.ensure_secrets(environment) is True
+    content = yaml.safe_load(path.read_text())
+    assert len(content["trivet_secrets"].pop("agent_channel_secret")) >= 24
+    assert content == {"trivet_secrets": old, "mine": 1}
+    assert secrets.ensure_secrets(environment) is False
 
 
 def test_without_the_file_nothing_is_generated_by_a_check(environment: Environment) -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from trivet.health import collect, parallel
+from trivet.health import collect, external, parallel
 from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, Member, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, run, unix_dialogue
+from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
 from trivet.health.facts import FilesFacts, Peer, facts_from_dict
 
 CONFIG = NodeConfig(
@@ -145,6 +145,23 @@ def test_a_unix_socket_without_listener_is_not_running(tmp_path: Path, deadline:
 
 def test_info_of_haproxy_is_read() -> None:
     assert proxies.parse_info("Name: HAProxy\nVersion: 2.6.12\nUptime_sec: 315\n\n")["Uptime_sec"] == "315"
+
+
+# --- units
+
+
+def test_a_masked_unit_is_told_apart_from_one_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = (
+        "nginx.service loaded inactive dead A web server\n"
+        "redis-cache.service masked inactive dead redis-cache.service\n"
+        "php8.2-fpm.service masked active running Masked while it ran\n"
+    )
+    monkeypatch.setattr(external, "run", lambda *_unused: Output(0, listed, ""))
+    assert Deadline(1).units() == {
+        "nginx.service": "inactive",
+        "redis-cache.service": "masked",
+        "php8.2-fpm.service": "active",
+    }
 
 
 # --- gateway, web

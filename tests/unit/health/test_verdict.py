@@ -317,10 +317,13 @@ def test_notes_do_not_make_a_host_unhealthy() -> None:
     changes: dict[str, Any] = {
         "node-1.host.failed_units": ("logrotate.service",),
         "node-1.host.pending_restarts": {"mariadb_galera": "99-trivet.cnf changed"},
+        "node-1.host.pause": Flag(owner="alice", expires=NOW + 600),
     }
     verdict = judged(healthy(), changes)
     assert verdict.state is HEALTHY
-    assert sum(item.node == "node-1" and item.service == "host" for item in verdict.findings) == 2
+    notes = [item for item in verdict.findings if item.node == "node-1" and item.service == "host"]
+    assert len(notes) == 3
+    assert any("paused by alice" in note.reason for note in notes)
 
 
 def drained_node() -> dict[str, Any]:

@@ -76,7 +76,7 @@ def assembled(facts: FilesFacts, answers: Mapping[str, FilesFacts | NoAnswer]) -
     peers, mount = answers["files: peers"], answers["files: mount"]
     heal = answers.get("files: heal", FilesFacts())
     if isinstance(peers, NoAnswer):
-        facts = replace(facts, error=str(peers), down=facts.glusterd in ("inactive", "failed"))
+        facts = replace(facts, error=str(peers), down=facts.glusterd in ("inactive", "failed", "masked"))
     else:
         facts = replace(facts, peers=peers.peers)
     unhealed = {"heal_error": str(heal)} if isinstance(heal, NoAnswer) else {"heal": heal.heal}

@@ -10,20 +10,24 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from trivet.health.collectors.web import php_fpm_state
 from trivet.health.config import (
     BRICK_FILE_SYSTEM,
     DISABLED_UNITS_DIRECTORY,
     DRAIN_DIRECTORY,
     LEASE_FILE,
+    PAUSE_DIRECTORY,
+    PAUSE_FLAG,
     PENDING_RESTART_DIRECTORY,
     NodeConfig,
 )
 from trivet.health.external import Deadline, run, unit_state
-from trivet.health.facts import Disk, Drain, HostFacts, Vote
+from trivet.health.facts import Disk, Drain, Flag, HostFacts, Vote
 from trivet.health.flags import flag_of
 
 PACKAGE_LOCKS = (
@@ -39,7 +43,6 @@ _CHRONY_SOURCE, _CHRONY_OFFSET, _CHRONY_LEAP = 1, 4, 13
 
 def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
     """Gather the facts of the host."""
-    del config
     memory = memory_mib(Path("/proc/meminfo").read_text(encoding="ascii"))
     clock_source, clock_offset = clock_discipline(deadline)
     now = time.time()
@@ -61,8 +64,18 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
         disabled_units={name: flag_of(flag) for name, flag in flags(DISABLED_UNITS_DIRECTORY).items()},
         vote=vote(_content(LEASE_FILE), now),
+        pause=in_force(_content(PAUSE_DIRECTORY / PAUSE_FLAG), now),
+        units=states(config.units, deadline),
         clock=now,
     )
+
+
+def states(units: Iterable[str], deadline: Deadline) -> dict[str, str]:
+    """The states of services by name."""
+    loaded = deadline.units()
+    return {
+        unit: php_fpm_state(loaded) if unit == "php-fpm" else unit_state(f"{unit}.service", deadline) for unit in units
+    }
 
 
 def memory_mib(meminfo: str) -> dict[str, int]:
@@ -139,9 +152,13 @@ def drain_of(content: Any) -> Drain:
     return Drain(**asdict(flag_of(content)), reason=_reason(content))
 
 
+def in_force(content: Any, now: float) -> Flag | None:
+    """A flag from the content of its file; an expired one counts as none."""
+    flag = flag_of(content)
+    return None if flag.expires is None or flag.expires <= now else flag
+
+
 def vote(content: Any, now: float) -> Vote | None:
     """The vote from the content of the lease's file; an expired one counts as none."""
-    flag = flag_of(content)
-    if flag.expires is None or flag.expires <= now:
-        return None
-    return Vote(**asdict(flag), purpose=str(content.get("purpose", "")))
+    flag = in_force(content, now)
+    return None if flag is None else Vote(**asdict(flag), purpose=str(content.get("purpose", "")))

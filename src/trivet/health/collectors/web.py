@@ -6,22 +6,29 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from trivet.health.config import WEB_PORT, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, Response, http_get, unit_state
+from trivet.health.external import Deadline, NoAnswer, http_get, unit_state
 from trivet.health.facts import Page, WebFacts
+from trivet.health.http import Response
 
 _REDIRECTS = (301, 302, 307, 308)
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> WebFacts:
     """Gather the facts of nginx and PHP-FPM on this node."""
+    facts = collect_own(config, deadline)
+    # The HAProxy of a web node has no public frontend.
+    return facts if config.web_only else replace(facts, proxied=measured(lambda: _proxied(config, deadline)))
+
+
+def collect_own(config: NodeConfig, deadline: Deadline) -> WebFacts:
+    """The same without the shop's front page, which costs more than all other questions and may need TLS."""
     return WebFacts(
         nginx=unit_state("nginx.service", deadline),
         php_fpm=php_fpm_state(deadline.units()),
         direct=measured(lambda: _direct(config, deadline)),
-        # The HAProxy of a web node has no public frontend.
-        proxied=Page() if config.web_only else measured(lambda: _proxied(config, deadline)),
     )
 
 
@@ -31,7 +38,7 @@ def php_fpm_state(units: Mapping[str, str]) -> str:
     After a change of the version two units are there, of which one runs.
     """
     states = [state for unit, state in units.items() if re.fullmatch(r"php[\d.]*-fpm\.service", unit)]
-    return min(states, key=lambda state: state in ("inactive", "failed"), default="inactive")
+    return min(states, key=lambda state: state in ("inactive", "failed", "masked"), default="inactive")
 
 
 def _direct(config: NodeConfig, deadline: Deadline) -> Response:

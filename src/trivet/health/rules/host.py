@@ -86,6 +86,9 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
         # Where the service is drained as well, both are one and the same rotation's, whose gate looks past its drain.
         by_drain = unit_of is not None and cluster.drain(unit_of, node) is not None
         yield Finding(SERVICE, node, State.BUSY, reason, next_command, by_drain=by_drain)
+    if host.pause is not None:
+        reason = f"its agent repairs nothing: paused by {host.pause.owner}"
+        yield Finding(SERVICE, node, State.HEALTHY, reason, f"trivet agent resume {cluster.expectation.argument}")
     if host.failed_units:
         # Each service's own units are judged there.
         reason = f"failed units: {listed(host.failed_units)}"

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cheap look: is there anything that a thorough look should see?
+
+A whole collection starts a dozen programs, of which GlusterFS' heal report connects to every brick. A node that is well
+should not pay for that every few seconds. This starts nothing, and has no service asked once more: HAProxy checks them
+all every second, in their own protocols, and says in one answer what it found. What this finds may be nothing (a
+primary that is handed over just now); what it does not see (a brick that hangs) is left to the next thorough look.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from trivet.agent.haproxy import Server, parse_stat, stat_command
+from trivet.health.collectors.files import RUN_DIRECTORY, process_alive
+from trivet.health.collectors.redis import RedisClient, RedisRefusal
+from trivet.health.config import HAPROXY_SOCKET, MOUNT, REDIS_PORTS, SENTINEL_PORT, VOLUME, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, unix_dialogue
+from trivet.health.holders import WRITER_BACKEND
+from trivet.health.parallel import together
+
+SECONDS = 2.0
+SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/systemd/system.slice"))
+"""Where systemd keeps the control groups of services; the second where the kernel has hierarchies of version 1, too."""
+PHP_FPM = "php-fpm"
+GLUSTERD_PID = Path("/run/glusterd.pid")
+"""Its control group says nothing of it: the bricks live there too."""
+Question = Callable[[], tuple[str, ...]]
+"""Says what is not as it should be."""
+
+
+def silent(config: NodeConfig) -> tuple[str, ...]:
+    """What is not as it should be; empty on a node that is well. Takes at most 2 s."""
+    deadline = Deadline(SECONDS)
+    answers = together(questions(config, deadline), deadline.left())
+    found = ((name,) if isinstance(answer, NoAnswer) else answer for name, answer in answers.items())
+    return tuple(sorted(thing for things in found for thing in things))
+
+
+def questions(config: NodeConfig, deadline: Deadline) -> dict[str, Question]:
+    """The questions, by a name that nobody else gives a question of this process."""
+    asked: dict[str, Question] = {
+        "pulse of the units": lambda: without_processes(config.units),
+        "pulse of the proxies": lambda: unserved(config, servers(deadline)),
+        "pulse of the files": lambda: missing_files(shared=len(config.members) > 1),
+    }
+    if "redis-sentinel" in config.units:
+        asked["pulse of the Sentinel"] = lambda: () if sentinel_answers(config, deadline) else ("redis-sentinel",)
+    return asked
+
+
+def without_processes(units: tuple[str, ...], slices: tuple[Path, ...] = SYSTEM_SLICES) -> tuple[str, ...]:
+    """Units whose control group has no process; systemd removes the group of a unit that ends."""
+    return tuple(unit for unit in units if not any(_has_process(folder, unit) for folder in slices))
+
+
+def _has_process(folder: Path, unit: str) -> bool:
+    for group in folder.glob("php*-fpm.service") if unit == PHP_FPM else (folder / f"{unit}.service",):
+        try:
+            if (group / "cgroup.procs").read_bytes():
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def servers(deadline: Deadline) -> list[Server]:
+    """All servers of this node's HAProxy.
+
+    Raises:
+        NoAnswer: HAProxy does not say.
+    """
+    return parse_stat(unix_dialogue(HAPROXY_SOCKET, f"{stat_command()}\n", deadline))
+
+
+def unserved(config: NodeConfig, found: list[Server]) -> tuple[str, ...]:
+    """What HAProxy does not find on this node, or finds to be primary on two."""
+    up = {(server.backend, server.name) for server in found if server.up or server.state == "DRAIN"}
+    backends = {server.backend for server in found}
+    missing = [
+        backend
+        for backend in ("web", WRITER_BACKEND, "search")
+        if backend in backends and (backend, config.name) not in up
+    ]
+    for name in REDIS_PORTS:
+        primary, replica = f"redis_{name}_primary", f"redis_{name}_replica"
+        primaries = [member.name for member in config.members if (primary, member.name) in up]
+        alone = (primary, config.name) not in up and (replica, config.name) not in up
+        if alone or len(primaries) != 1:
+            missing.append(f"redis-{name}")
+    return tuple(missing)
+
+
+def missing_files(*, shared: bool) -> tuple[str, ...]:
+    """The processes and the mount of the shared files that are not there.
+
+    Args:
+        shared: whether other nodes have copies, so that something heals them.
+    """
+    there = {
+        "glusterd": process_alive((GLUSTERD_PID,), b"glusterd"),
+        "brick": process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
+        "self-heal": not shared or process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
+        "mount": MOUNT.is_mount() and os.statvfs(MOUNT).f_blocks > 0,
+    }
+    return tuple(name for name, is_there in there.items() if not is_there)
+
+
+def sentinel_answers(config: NodeConfig, deadline: Deadline) -> bool:
+    """Whether this node's Sentinel reacts; nobody else asks it all the time.
+
+    Raises:
+        NoAnswer: nobody listens, or there is no answer in time.
+    """
+    try:
+        with RedisClient(config.address, SENTINEL_PORT, config.redis_password, deadline) as client:
+            return client.ask("PING") == "PONG"
+    except RedisRefusal:
+        return False
