@@ -65,8 +65,7 @@ ROUTINE_LOOKS = 1.5
 RESTLESS_SECONDS = 120.0
 """How long every look is a thorough one after a change; longer than any symptom has to last."""
 
-COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {
-    **COLLECTORS, "web": (web.collect_own, WebFacts)}
+COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**COLLECTORS, "web": (web.collect_own, WebFacts)}
 """What the healer asks of its node: it repairs the node, and not what the front page says beyond that."""
 
 log = logging.getLogger(__name__)
