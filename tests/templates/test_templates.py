@@ -499,7 +499,7 @@ def test_the_agents_share_a_secret_that_only_root_can_read(node: str, production
     assert (file.owner, file.mode) == ("root", "0600")
     settings = json.loads(file.content)
     assert settings["secret"] == SECRETS["agent_channel_secret"]
-    assert Settings.from_mapping(settings) == Settings(SECRETS["agent_channel_secret"], 5.0, 30.0, Alerts())
+    assert Settings.from_mapping(settings) == Settings(SECRETS["agent_channel_secret"], 5.0, 60.0, Alerts())
 
 
 def test_the_healer_is_watched_and_limited(production: Environment) -> None:
