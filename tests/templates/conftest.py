@@ -157,10 +157,13 @@ class Environment:
                 found[written.dest] = written
         return found
 
-    def _file_tasks(self, role: str) -> Iterator[Any]:
-        tasks = self._file(ROOT / "roles" / role / "tasks" / "configure.yml")
-        # The one with a condition marks a pending restart: it depends on what the daemon does.
-        return (task for task in tasks if "trivet.commerce.files" in task and "when" not in task)
+    def _file_tasks(self, role: str, tasks: str = "configure.yml") -> Iterator[Any]:
+        for task in self._file(ROOT / "roles" / role / "tasks" / tasks):
+            if "ansible.builtin.import_tasks" in task:
+                yield from self._file_tasks(role, task["ansible.builtin.import_tasks"])
+            # The one with a condition marks a pending restart: it depends on what the daemon does.
+            elif "trivet.commerce.files" in task and "when" not in task:
+                yield task
 
     @staticmethod
     def _rendered(folder: Path, entry: dict[str, Any], templar: Templar, variables: dict[str, Any]) -> Written:
