@@ -3,7 +3,7 @@
 
 What HAProxy 2.6.12 was seen to make of the words of an agent check:
 
-- ``ready`` cancels maintenance and drain, whoever set them: said twice a second it would undo a hand-over.
+- ``ready`` cancels maintenance and drain, whoever set them: said at every check it would undo a hand-over.
 - ``drain`` stays until ``ready`` is said; ``up`` does not end it.
 - ``up 0%`` and ``up 100%`` set the weight. With weight 0 a server gets no new work, sessions in flight go on, and
   ``show stat`` goes on to call it UP with weight 0. Maintenance set over the runtime API is not touched.
