@@ -40,7 +40,8 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path
         script = folder / "ssh"
         script.write_text(
             "#!/bin/sh\n"
-            f"printf '%s\\0' \"$@\" >> {log}; printf '\\n' >> {log}\n"
+            # One write per call: the connections to three nodes are made at the same time.
+            f"{{ printf '%s\\0' \"$@\"; printf '\\n'; }} > {log}.$$; cat {log}.$$ >> {log}\n"
             'case "$*" in *"-O exit"*) exit 0 ;; esac\n'
             f'for remote in "$@"; do login=$last; last=$remote; done\n{body}\n'
         )
