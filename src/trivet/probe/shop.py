@@ -22,6 +22,8 @@ from trivet.probe.http import Endpoint, Response, get_once
 from trivet.probe.settings import RequestKind
 
 JSON_ONLY = {"Accept": "application/json"}
+KEY = "Idempotency-Key"
+"""What may be sent twice without harm says so, as the IETF's draft of this header has it: the proxy may then repeat it."""
 FORM = {**JSON_ONLY, "Content-Type": "application/x-www-form-urlencoded"}
 MAXIMUM_CART_LINES = 3
 MEDIA_BYTES = 2048
@@ -196,7 +198,7 @@ class Shop:
             _json(response, dict)
             self._media.append((name, content))
 
-        headers = {**JSON_ONLY, "Content-Type": "application/octet-stream"}
+        headers = {**JSON_ONLY, "Content-Type": "application/octet-stream", KEY: str(uuid.uuid4())}
         return Exchange(RequestKind.MEDIA_WRITE, "POST", f"/media?name={name}", accept, headers, content)
 
     def _cart_write(self, session: Session) -> Exchange:
@@ -217,8 +219,9 @@ class Shop:
 
         # Until the shop has answered the line may or may not be in the cart.
         session.uncertain[sku] = quantity
-        body = urlencode({"sku": sku, "qty": quantity}).encode()
-        return Exchange(RequestKind.CART_WRITE, "POST", "/cart", accept, FORM, body, failed)
+        body = urlencode({"sku": sku, "qty": quantity, "mode": "set"}).encode()
+        headers = {**FORM, KEY: str(uuid.uuid4())}
+        return Exchange(RequestKind.CART_WRITE, "POST", "/cart", accept, headers, body, failed)
 
     def _order(self, session: Session, note_order: NoteOrder) -> Exchange:
         key = str(uuid.uuid4())
@@ -239,7 +242,7 @@ class Shop:
             self.ledger.unacknowledged.add(key)
             session.begin_anew()
 
-        headers = {**FORM, "Idempotency-Key": key}
+        headers = {**FORM, KEY: key}
         return Exchange(RequestKind.ORDER, "POST", "/checkout", accept, headers, failed=failed)
 
 

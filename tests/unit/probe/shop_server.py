@@ -179,7 +179,7 @@ class ShopServer:
         name, cart = self._session(request)
         if request.method == "POST":
             form = parse_qs(request.body.decode())
-            cart[form["sku"][0]] = cart.get(form["sku"][0], 0) + int(form["qty"][0])
+            cart[form["sku"][0]] = int(form["qty"][0])
         answer = json_answer({"items": [{"sku": sku, "qty": quantity} for sku, quantity in cart.items()]})
         answer.headers["Set-Cookie"] = f"session={name}; path=/; HttpOnly"
         return answer
