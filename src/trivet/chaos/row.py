@@ -22,8 +22,7 @@ class Customers:
 
     :param longest_gap: longest time without an answer on any address.
     :param other_gap: the longest on an address whose home was not struck.
-    :param home_again: from the injection to the end of the longest gap on the address whose home was struck; 0 when it
-        had ended before. None when not exactly one node was struck.
+    :param home_gap: the longest on the address whose home was struck; None when not exactly one node was.
     :param orders_again: from the undoing until an order was due that was accepted.
     :param orders_lost: acknowledged and then missing on some node; None when not every node could be asked.
     """
@@ -35,7 +34,7 @@ class Customers:
     failures_by_kind: dict[str, int]
     longest_gap: float
     other_gap: float | None
-    home_again: float | None
+    home_gap: float | None
     orders_again: float | None
     orders_acknowledged: int
     orders_lost: int | None
@@ -151,6 +150,7 @@ def customers_of(
     """
     marks = {mark.phase: mark.at for mark in report.marks}
     others = [gap.seconds for url, gap in report.gateway_gaps.items() if homes[url] not in struck]
+    own = [gap.seconds for url, gap in report.gateway_gaps.items() if homes[url] in struck]
     writes, reads = 0, 0
     kinds: dict[str, int] = {}
     for request, figures in report.kinds.items():
@@ -166,7 +166,7 @@ def customers_of(
         failures_by_kind=kinds,
         longest_gap=report.longest_gap.seconds,
         other_gap=max(others, default=None),
-        home_again=_home_again(report, homes, struck, marks.get("during")),
+        home_gap=own[0] if len(own) == 1 else None,
         orders_again=_after(orders, marks.get("undone")),
         orders_acknowledged=report.orders.acknowledged,
         orders_lost=report.orders.missing if report.orders.verified else None,
@@ -188,7 +188,7 @@ def missed(goal: Goal, customers: Customers) -> tuple[str, ...]:
     for name, limit, seconds in (
         ("longest gap", goal.gap, customers.longest_gap),
         ("longest gap on the other addresses", goal.other_gap, customers.other_gap),
-        ("its own address answers after", goal.home_again, customers.home_again),
+        ("longest gap on its own address", goal.home_gap, customers.home_gap),
         ("orders accepted again after", goal.orders_again, customers.orders_again),
     ):
         if limit is not None and (seconds is None or seconds > limit):
@@ -202,15 +202,6 @@ def _unexpected(scenario: Scenario, human: bool, said: Sequence[str]) -> tuple[s
     if human and not any("next: " in words for words in said):
         return ("the verdict names no command for the human",)
     return ()
-
-
-def _home_again(
-    report: ProbeReport, homes: Mapping[str, str], struck: Sequence[str], injected: float | None
-) -> float | None:
-    own = [gap for url, gap in report.gateway_gaps.items() if homes[url] in struck]
-    if len(own) != 1 or injected is None:
-        return None
-    return round(max(0.0, own[0].since + own[0].seconds - injected), 3)
 
 
 def _after(moments: Sequence[float], since: float | None) -> float | None:

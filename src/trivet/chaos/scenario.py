@@ -94,14 +94,14 @@ class Goal:
     :param failed: most failed requests.
     :param gap: longest time without any answer, in seconds.
     :param other_gap: the same on each address whose home is not the node that was struck.
-    :param home_again: seconds until the address of the node that was struck answers again.
+    :param home_gap: the same on the address whose home is the node that was struck.
     :param orders_again: seconds after the undoing until an order is accepted again.
     """
 
     failed: int | None = None
     gap: float | None = None
     other_gap: float | None = None
-    home_again: float | None = None
+    home_gap: float | None = None
     orders_again: float | None = None
 
     def __str__(self) -> str:
@@ -112,8 +112,8 @@ class Goal:
             words.append(f"gap ≤ {self.gap:g} s")
         if self.other_gap is not None:
             words.append(f"gap on the other addresses ≤ {self.other_gap:g} s")
-        if self.home_again is not None:
-            words.append(f"its address again ≤ {self.home_again:g} s")
+        if self.home_gap is not None:
+            words.append(f"gap on its own ≤ {self.home_gap:g} s")
         if self.orders_again is not None:
             words.append(f"orders again ≤ {self.orders_again:g} s")
         return ", ".join(words)

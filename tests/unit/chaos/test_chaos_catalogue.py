@@ -120,7 +120,7 @@ def test_goals_are_those_of_the_issue() -> None:
         assert by_name(f"kill-{service}").goal.failed == 0
     assert by_name("kill-mariadb-writer").goal.gap == 1
     assert by_name("kill-redis-session").goal.gap == 3
-    assert by_name("power-off-writer").goal.other_gap == by_name("power-off-writer").goal.home_again == 3
+    assert by_name("power-off-writer").goal.other_gap == by_name("power-off-writer").goal.home_gap == 3
     assert by_name("power-off-all").goal.orders_again == 90
 
 

@@ -10,7 +10,7 @@ from trivet.chaos.scenario import Aim, Goal, Ground, Scenario, Where
 GROUP = "power"
 OFF_SECONDS = 30.0
 BACK_SECONDS = 300.0
-ONE_NODE = Goal(other_gap=3, home_again=3)
+ONE_NODE = Goal(other_gap=3, home_gap=3)
 ALL_NODES = Goal(orders_again=90)
 
 
