@@ -23,7 +23,7 @@ from trivet.probe.settings import RequestKind
 
 JSON_ONLY = {"Accept": "application/json"}
 KEY = "Idempotency-Key"
-"""What may be sent twice without harm says so (draft-ietf-httpapi-idempotency-key-header); a proxy may then repeat it."""
+"""What has it may be sent twice without harm, by a proxy too (draft-ietf-httpapi-idempotency-key-header)."""
 FORM = {**JSON_ONLY, "Content-Type": "application/x-www-form-urlencoded"}
 MAXIMUM_CART_LINES = 3
 MEDIA_BYTES = 2048
