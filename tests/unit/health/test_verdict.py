@@ -295,6 +295,19 @@ def test_a_joining_member_makes_the_environment_busy_and_no_worse() -> None:
     assert judged(healthy(), changes).state is BUSY
 
 
+def test_when_the_database_is_down_everywhere_the_command_that_recovers_it_is_named() -> None:
+    down = {"unit": "inactive", "error": "refused", "down": True, "cluster_status": ""}
+    changes = {f"node-{n}.database.{name}": value for n in (1, 2, 3) for name, value in down.items()}
+    command = "trivet recover test galera --plan"
+    assert command in [finding.next_command for finding in judged(healthy(), changes).problems]
+    # One that starts may be about to find the others; one that is left can be joined.
+    for better in (
+        {"node-3.database.unit": "activating"},
+        {"node-3.database.error": None, "node-3.database.cluster_status": "Primary"},
+    ):
+        assert command not in [finding.next_command for finding in judged(healthy(), changes | better).problems]
+
+
 def test_a_failover_in_progress_makes_redis_busy_and_no_worse() -> None:
     changes: dict[str, Any] = {
         "node-2.redis.sentinels.cache.flags": ("master", "o_down", "failover_in_progress"),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from trivet.chaos.scenario import Scenario
-from trivet.chaos.scenarios import data, network, power, resources, services
+from trivet.chaos.scenarios import data, network, outage, power, resources, services
 from trivet.errors import InputError
 
-GROUPS = (services, power, network, resources, data)
+GROUPS = (services, power, outage, network, resources, data)
 
 
 def catalogue() -> tuple[Scenario, ...]:

@@ -72,6 +72,8 @@ def _members(cluster: Cluster) -> dict[str, DatabaseFacts]:
 
 def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
     members = _members(cluster)
+    if not members and (lost := _outage(cluster)):
+        yield lost
     uuids: dict[str, list[str]] = {}
     for node, database in members.items():
         uuids.setdefault(database.cluster_uuid, []).append(node)
@@ -90,6 +92,16 @@ def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
         reason += f"; absent: {listed(absent)}"
     command = cluster.on(next(iter(sizes)), "trivet-agent galera status")
     yield Finding(SERVICE, None, cluster.absence(SERVICE, absent, passing), reason, command)
+
+
+def _outage(cluster: Cluster) -> Finding | None:
+    """Nobody is left whom a member could join, while nobody is on the way; None for a single server."""
+    looked_at = dict(cluster.members())
+    replicate = cluster.expectation.count > 1
+    if not looked_at or not replicate or any(_on_its_way(facts.database) for facts in looked_at.values()):
+        return None
+    reason = f"no member is in a primary component (asked: {listed(list(looked_at))})"
+    return Finding(SERVICE, None, State.BROKEN, reason, f"trivet recover {cluster.expectation.argument} galera --plan")
 
 
 def _on_its_way(database: DatabaseFacts) -> bool:
