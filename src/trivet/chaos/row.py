@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any, Self
 
 from trivet.chaos.scenario import Goal, Scenario
@@ -23,6 +24,7 @@ class Customers:
     :param longest_gap: longest time without an answer on any address.
     :param other_gap: the longest on an address whose home was not struck.
     :param home_gap: the longest on the address whose home was struck; None when not exactly one node was.
+    :param order_gap: the longest between two orders that were due one after the other and accepted.
     :param orders_again: from the undoing until an order was due that was accepted.
     :param orders_lost: acknowledged and then missing on some node; None when not every node could be asked.
     """
@@ -35,6 +37,7 @@ class Customers:
     longest_gap: float
     other_gap: float | None
     home_gap: float | None
+    order_gap: float
     orders_again: float | None
     orders_acknowledged: int
     orders_lost: int | None
@@ -167,6 +170,7 @@ def customers_of(
         longest_gap=report.longest_gap.seconds,
         other_gap=max(others, default=None),
         home_gap=own[0] if len(own) == 1 else None,
+        order_gap=_longest_between(orders),
         orders_again=_after(orders, marks.get("undone")),
         orders_acknowledged=report.orders.acknowledged,
         orders_lost=report.orders.missing if report.orders.verified else None,
@@ -189,6 +193,7 @@ def missed(goal: Goal, customers: Customers) -> tuple[str, ...]:
         ("longest gap", goal.gap, customers.longest_gap),
         ("longest gap on the other addresses", goal.other_gap, customers.other_gap),
         ("longest gap on its own address", goal.home_gap, customers.home_gap),
+        ("longest time without an order", goal.order_gap, customers.order_gap),
         ("orders accepted again after", goal.orders_again, customers.orders_again),
     ):
         if limit is not None and (seconds is None or seconds > limit):
@@ -202,6 +207,11 @@ def _unexpected(scenario: Scenario, human: bool, said: Sequence[str]) -> tuple[s
     if human and not any("next: " in words for words in said):
         return ("the verdict names no command for the human",)
     return ()
+
+
+def _longest_between(moments: Sequence[float]) -> float:
+    ordered = sorted(moments)
+    return round(max((later - sooner for sooner, later in pairwise(ordered)), default=0.0), 3)
 
 
 def _after(moments: Sequence[float], since: float | None) -> float | None:

@@ -95,6 +95,7 @@ class Goal:
     :param gap: longest time without any answer, in seconds.
     :param other_gap: the same on each address whose home is not the node that was struck.
     :param home_gap: the same on the address whose home is the node that was struck.
+    :param order_gap: longest time without an order accepted.
     :param orders_again: seconds after the undoing until an order is accepted again.
     """
 
@@ -102,6 +103,7 @@ class Goal:
     gap: float | None = None
     other_gap: float | None = None
     home_gap: float | None = None
+    order_gap: float | None = None
     orders_again: float | None = None
 
     def __str__(self) -> str:
@@ -114,6 +116,8 @@ class Goal:
             words.append(f"gap on the other addresses ≤ {self.other_gap:g} s")
         if self.home_gap is not None:
             words.append(f"gap on its own ≤ {self.home_gap:g} s")
+        if self.order_gap is not None:
+            words.append(f"without orders ≤ {self.order_gap:g} s")
         if self.orders_again is not None:
             words.append(f"orders again ≤ {self.orders_again:g} s")
         return ", ".join(words)

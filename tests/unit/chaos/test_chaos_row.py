@@ -89,6 +89,13 @@ def test_orders_are_accepted_again_after_the_undoing() -> None:
     assert missed(Goal(orders_again=90), never) == ("orders accepted again after never instead of 90 s",)
 
 
+def test_the_time_without_an_order_is_between_those_that_were_accepted() -> None:
+    customers = customers_of(report(), URLS, ("lab-1",), [30.5, 1.0, 2.0, 30.0])
+    assert customers.order_gap == 28.0
+    assert missed(Goal(order_gap=20), customers) == ("longest time without an order 28.0 s instead of 20 s",)
+    assert customers_of(report(), URLS, ("lab-1",), [1.0]).order_gap == 0.0
+
+
 def test_orders_that_nobody_could_look_up_are_a_miss() -> None:
     customers = customers_of(report(orders=Orders(300, 0, 0, 0, 0, False, ())), URLS, ("lab-1",), [])
     assert customers.orders_lost is None
@@ -126,7 +133,7 @@ def test_the_table() -> None:
     text = markdown(some_rows())
     lines = text.splitlines()
     assert lines[2] == (
-        "| kill-x | 1.0 s (haproxy) | 6.0 s | 0 | 0 | 0.10 s | 0.20 s | 0.20 s | 0 of 300 | no | kept |"
+        "| kill-x | 1.0 s (haproxy) | 6.0 s | 0 | 0 | 0.10 s | 0.20 s | 0.20 s | 0.00 s | 0 of 300 | no | kept |"
     )
     assert "never" in lines[3] and "missed: not healthy within 60 s" in lines[3] and "| yes |" in lines[3]
     assert "not possible: one clock" in lines[4]

@@ -11,7 +11,7 @@ GROUP = "outage"
 STOP_SECONDS = 120.0
 RECOVERY_SECONDS = 300.0
 CLOSED_SECONDS = 60.0
-WITHOUT_HUMAN = Goal(gap=90)
+WITHOUT_HUMAN = Goal(order_gap=90)
 
 # Without the saved view the members do not find each other by themselves (pc.recovery): the agents must elect one.
 KILL_AND_FORGET = """\
