@@ -29,6 +29,8 @@ from trivet.health.facts import DatabaseFacts
 SECONDS = 5.0
 STOP_SECONDS = 900.0
 """As long as the unit itself may take."""
+WAITING_SECONDS = 10.0
+"""How long a server that waits for its cluster is given to end by itself."""
 RECOVER_SECONDS = 600.0
 """InnoDB applies its log first."""
 START_SECONDS = 900.0
@@ -40,6 +42,7 @@ SYSTEM_DATABASES = frozenset({"mysql", "sys", "performance_schema", "information
 _RECOVERED = re.compile(r"WSREP: Recovered position:\s*([0-9a-f-]{36}):(-?\d+)")
 _NEW_CLUSTER = "_WSREP_NEW_CLUSTER"
 POLL_SECONDS = 0.05
+STOP_POLL_SECONDS = 0.5
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -160,7 +163,7 @@ def settle(config: NodeConfig) -> MemberReport:
     if not said.down:
         if said.unit == "active" and not said.answers:
             raise AgentError(f"{config.name}: MariaDB is alive and does not answer: what it is part of is not known")
-        command(["systemctl", "stop", database.UNIT], STOP_SECONDS)
+        stop(config, waits=not said.answers)
         said = report(config)
         if not said.down:
             raise AgentError(f"{config.name}: a server still runs after systemctl stop ({said.unit})")
@@ -168,6 +171,32 @@ def settle(config: NodeConfig) -> MemberReport:
         recover()
         said = report(config)
     return said
+
+
+def stop(config: NodeConfig, *, waits: bool) -> None:
+    """Stop the server; one that waits for its cluster is killed when it does not end.
+
+    A server that looks for the members of its saved view does so for ever, and hears SIGTERM only afterwards (seen in
+    10.11). It has served nobody since its start, and InnoDB's position survives a kill.
+
+    Args:
+        config: the node.
+        waits: it answers nobody. One that serves, if only itself, may need long to write what it has in memory.
+
+    Raises:
+        AgentError: systemd does not do it.
+    """
+    command(["systemctl", "stop", "--no-block", database.UNIT], SECONDS)
+    began = time.monotonic()
+    killed = False
+    while server_runs() and time.monotonic() - began < STOP_SECONDS:
+        # One that is on its way down has left its cluster, and does not listen any more.
+        if waits and not killed and time.monotonic() - began > WAITING_SECONDS and listens(config.address):
+            command(["systemctl", "kill", "--signal=KILL", database.UNIT], SECONDS)
+            killed = True
+        time.sleep(STOP_POLL_SECONDS)
+    # The unit's own clean-up follows; without a job left this returns at once.
+    command(["systemctl", "stop", database.UNIT], STOP_SECONDS)
 
 
 def recover() -> None:

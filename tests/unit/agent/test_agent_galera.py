@@ -47,6 +47,7 @@ class World:
         self.transfer: str | None = None
         self.innodb = f"{UUID}:41"
         self.elsewhere: set[str] = set()
+        self.deaf = False
         self.commands: list[str] = []
         self.save(f"uuid:    {UUID}", "seqno:   -1", "safe_to_bootstrap: 0")
 
@@ -66,7 +67,7 @@ class World:
     def command(self, words: list[str], _seconds: float) -> subprocess.CompletedProcess[str]:
         self.commands.append(" ".join(words))
         told = ""
-        if words[:2] == ["systemctl", "stop"]:
+        if words[:2] == ["systemctl", "kill"] or (words[:2] == ["systemctl", "stop"] and not self.deaf):
             self.unit, self.values = "inactive", {}
         elif words[0] == "mariadbd":
             told = f"2026-01-01  0:00:00 0 [Note] WSREP: Recovered position: {self.innodb}\n"
@@ -133,7 +134,37 @@ def test_data_without_a_position_is_unreadable(world: World) -> None:
 def test_a_server_that_waits_for_its_cluster_is_stopped_for_its_position(world: World) -> None:
     world.unit = "activating"
     assert galera.settle(CONFIG).position == f"{UUID}:41"
-    assert world.commands[0] == "systemctl stop mariadb.service"
+    assert world.commands[:2] == ["systemctl stop --no-block mariadb.service", "systemctl stop mariadb.service"]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_only_one_that_waits_and_does_not_end_is_killed(
+    world: World, monkeypatch: pytest.MonkeyPatch, listens: bool
+) -> None:
+    monkeypatch.setattr(galera, "WAITING_SECONDS", 0.0)
+    monkeypatch.setattr(galera, "STOP_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(galera, "STOP_SECONDS", 0.1)
+    world.unit, world.deaf = "activating", True
+    world.elsewhere = {"10.0.0.1"} if listens else set()
+    if listens:
+        assert galera.settle(CONFIG).position == f"{UUID}:41"
+    else:
+        with pytest.raises(AgentError, match="a server still runs"):
+            galera.settle(CONFIG)
+    assert [words for words in world.commands if " kill " in words] == (
+        ["systemctl kill --signal=KILL mariadb.service"] if listens else []
+    )
+
+
+def test_a_server_that_answers_is_never_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(galera, "WAITING_SECONDS", 0.0)
+    monkeypatch.setattr(galera, "STOP_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(galera, "STOP_SECONDS", 0.1)
+    world.unit, world.deaf, world.elsewhere = "active", True, {"10.0.0.1"}
+    world.values = {"wsrep_on": "ON", "wsrep_cluster_status": "non-Primary"}
+    with pytest.raises(AgentError, match="a server still runs"):
+        galera.settle(CONFIG)
+    assert not [words for words in world.commands if " kill " in words]
 
 
 @pytest.mark.parametrize(
