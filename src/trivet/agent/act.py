@@ -90,20 +90,16 @@ def _start(units: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) 
     return f"started {', '.join(names)}"
 
 
-def _restart(units: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    names = [service(unit) for unit in units]
-    _systemctl("restart", "--no-block", *names)
-    return f"restarted {', '.join(names)}; {_wait_active(names)}"
-
-
-def _kill(units: Sequence[str], config: NodeConfig, data: Mapping[str, Any]) -> str:
+def _kill(units: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
     """Restart what does not react: a stopped process gets no SIGTERM, and MariaDB's unit never sends SIGKILL."""
     for unit in units:
         whom = "main" if unit in KEEPS_ITS_CHILDREN else "all"
         # Nothing to kill is as good.
         with contextlib.suppress(AgentError):
             _systemctl("kill", "--signal=SIGKILL", f"--kill-whom={whom}", service(unit))
-    return f"killed {', '.join(units)}; {_restart(units, config, data)}"
+    names = [service(unit) for unit in units]
+    _systemctl("restart", "--no-block", *names)
+    return f"killed {', '.join(units)}; restarted {', '.join(names)}; {_wait_active(names)}"
 
 
 def _wait_active(names: Sequence[str]) -> str:
@@ -184,7 +180,6 @@ def apart(*words: str, seconds: float) -> str:
 Act = Callable[[Sequence[str], NodeConfig, Mapping[str, Any]], str]
 ACTS: dict[Kind, Act] = {
     Kind.START: _start,
-    Kind.RESTART: _restart,
     Kind.KILL: _kill,
     Kind.START_BRICK: _start_brick,
     Kind.RESTART_BRICK: _restart_brick,

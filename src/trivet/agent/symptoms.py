@@ -44,7 +44,6 @@ class Kind(enum.StrEnum):
     """What the agent can do about a symptom."""
 
     START = "start"
-    RESTART = "restart"
     KILL = "kill"
     """Restart what does not react to a polite stop."""
     START_BRICK = "start brick"
@@ -216,7 +215,8 @@ def _database(view: View) -> Iterator[Symptom]:
             problem="out of step",
             reason=f"is {database.state or 'in no state'} in a component that is {database.cluster_status or 'none'}",
             looks=DISTURBED_LOOKS,
-            remedy=Remedy(Kind.RESTART, ("mariadb",)) if view.served_elsewhere(serves_database) else None,
+            # Not a restart: a member whose state transfer failed half-way does not end by itself (seen in 10.11).
+            remedy=Remedy(Kind.KILL, ("mariadb",)) if view.served_elsewhere(serves_database) else None,
             alone=True,
         )
 

@@ -249,7 +249,7 @@ class Outages(RuleBasedStateMachine):
         elif kind is Kind.START and member.server == "down":
             member.server = "waiting"
             self._join(name)
-        elif kind in (Kind.RESTART, Kind.KILL):
+        elif kind is Kind.KILL:
             assert self.primary() - {name}, "the last one was taken away"
 
     def _bootstrap(self, name: str, position: str) -> None:
