@@ -30,14 +30,19 @@ class Policy:
     first_pause: float = 30.0
     growth: float = 2.0
     """Each pause is so many times the one before: 30, 60, 120, 240 s."""
-    forget: float = 1800.0
-    """A symptom that stays away for so long begins anew, with all its attempts."""
+    earn_back: float = 120.0
+    """A symptom that stays away for so long gives an attempt back: the repair held. All five are there again after ten
+    minutes, which is also how long Kubernetes lets a container run until it resets its back-off."""
     services: frozenset[str] = frozenset(SERVICES)
     """Whose symptoms are looked at."""
     lease_owner: str = AGENT_OWNER
     """How the owner of a lease begins that does not hold this one back."""
     boot: float = 30.0
     """A machine that has just started is given this time to start its services."""
+
+    def earned(self, calm: float) -> int:
+        """How many attempts so many seconds without the symptom give back."""
+        return int(calm // self.earn_back)
 
     def pause_after(self, attempts: int) -> float:
         """Seconds between an attempt, counted from 1, and the next one."""
@@ -136,18 +141,22 @@ def decide(view: View, memory: Memory, now: float, policy: Policy) -> Decision:
     looked_at = (symptom for symptom in symptoms(view) if symptom.service in policy.services)
     found = {symptom.key: symptom for symptom in looked_at if not withheld(view, symptom)}
     for symptom in found.values():
-        _treat(draft, _seen_again(memory.get(symptom.key), symptom, now))
+        _treat(draft, _seen_again(memory.get(symptom.key), symptom, draft))
     for key, incident in memory.items():
         if key not in found:
             _part_with(draft, incident)
     return Decision(draft.memory, tuple(draft.actions), tuple(draft.notices), None, draft.cluster_held_back)
 
 
-def _seen_again(known: Incident | None, symptom: Symptom, now: float) -> Incident:
+def _seen_again(known: Incident | None, symptom: Symptom, draft: _Draft) -> Incident:
+    if known is not None and known.gone_since is not None:
+        left = known.attempts - draft.policy.earned(draft.now - known.gone_since)
+        gave_up = known.gave_up and left >= draft.policy.attempts
+        known = replace(known, since=draft.now, looks=0, told=False, gone_since=None, attempts=left, gave_up=gave_up)
+        if left <= 0:
+            known = None
     if known is None:
-        return Incident(symptom, since=now, looks=1)
-    if known.gone_since is not None:
-        known = replace(known, since=now, looks=0, told=False, gone_since=None)
+        return Incident(symptom, since=draft.now, looks=1)
     return replace(known, symptom=symptom, looks=known.looks + 1)
 
 
@@ -200,7 +209,7 @@ def _part_with(draft: _Draft, incident: Incident) -> None:
         if incident.told:
             draft.notices.append(_notice(draft, News.RESOLVED, incident))
         incident = replace(incident, gone_since=draft.now)
-    if incident.attempts and draft.now - (incident.gone_since or draft.now) < draft.policy.forget:
+    if incident.attempts > draft.policy.earned(draft.now - (incident.gone_since or draft.now)):
         draft.memory[incident.symptom.key] = incident
 
 

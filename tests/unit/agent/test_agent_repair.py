@@ -521,7 +521,32 @@ def test_a_service_that_crashes_again_and_again_does_not_get_new_attempts() -> N
         attempts += len(decision.actions)
     assert attempts == POLICY.attempts
     quiet = decide(healthy, memory, 9000.0, POLICY)
-    assert decide(healthy, quiet.memory, 9000.0 + POLICY.forget, POLICY).memory == {}
+    assert decide(healthy, quiet.memory, 9000.0 + POLICY.attempts * POLICY.earn_back, POLICY).memory == {}
+
+
+def test_a_repair_that_held_gives_its_attempt_back() -> None:
+    broken, healthy = views.view(views.stopped(views.healthy(), "n2", "nginx"), "n2"), views.view(views.healthy(), "n2")
+    memory: Memory = {}
+    attempts = []
+    now = 1000.0
+    for _outage in range(10):
+        for view, seconds in ((broken, 20.0), (healthy, POLICY.earn_back + 5.0)):
+            end = now + seconds
+            while now < end:
+                decision = decide(view, memory, now, POLICY)
+                memory = decision.memory
+                attempts += [action.attempt for action in decision.actions]
+                now += 5.0
+    assert attempts == [1] * 10
+
+
+def test_one_that_was_given_up_is_tried_again_after_a_calm_while() -> None:
+    broken, healthy = views.view(views.stopped(views.healthy(), "n2", "nginx"), "n2"), views.view(views.healthy(), "n2")
+    memory = watch(broken, 1000)[-1].memory
+    assert [incident.gave_up for incident in memory.values()] == [True]
+    gone = decide(healthy, memory, 10_000.0, POLICY).memory
+    again = decide(broken, gone, 10_000.0 + POLICY.earn_back + 1, POLICY).memory
+    assert [(incident.attempts, incident.gave_up) for incident in again.values()] == [(4, False)]
 
 
 def test_the_time_of_a_rotation_does_not_count() -> None:
