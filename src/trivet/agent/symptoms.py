@@ -460,12 +460,23 @@ def _split_brain(view: View) -> Iterator[Symptom]:
 
 # ---------------------------------------------------------------- web
 
+BEHIND_PHP = (WRITER_BACKEND, "redis_session_primary")
+"""What a page waits for, in the node's own HAProxy."""
+
+
+def _reached(view: View, backend: str) -> bool:
+    """Whether this node's HAProxy has somebody to ask; as long as it does not say otherwise."""
+    servers = view.own.proxies.backend(backend) if view.own.proxies.error is None else ()
+    return not servers or any(server.status.startswith(("UP", "DRAIN")) for server in servers)
+
 
 def _web(view: View) -> Iterator[Symptom]:
     web, files = view.own.web, view.own.files
     yield from _stopped(view, "web", ("nginx", "php-fpm"))
-    # PHP that waits for files that do not answer is not helped by a restart.
-    if web.error is not None or web.direct.status not in GATEWAY_TIMEOUTS or not files.mounted or files.mount_error:
+    if web.error is not None or web.direct.status not in GATEWAY_TIMEOUTS:
+        return
+    # PHP that waits for what does not answer is not helped by a restart.
+    if not files.mounted or files.mount_error or not all(_reached(view, backend) for backend in BEHIND_PHP):
         return
     error = web.direct.error or f"no answer in time (status {web.direct.status})"
     yield from _hung(view, "web", ("php-fpm", "nginx"), error, lambda facts: facts.web.direct.status == 200)

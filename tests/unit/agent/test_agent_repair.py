@@ -596,6 +596,16 @@ def test_pages_that_wait_for_the_shared_files_are_not_php_s_fault() -> None:
     assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("trivet-shared",))}
 
 
+def test_pages_that_wait_for_a_database_that_nobody_serves_are_not_php_s_fault() -> None:
+    web = {("web", "php-fpm", "hangs")}
+    for seqnos in ((9, 9, 9), None):
+        cluster = views.outage(*seqnos) if seqnos else views.database_down(views.healthy(), "n2")
+        found = symptoms(views.view(views.silent(cluster, "n2", "web"), "n2"))
+        hangs = {(item.service, item.subject, item.problem) for item in found} & web
+        # With one member left there is a writer, and the pages should come.
+        assert hangs == (set() if seqnos else web)
+
+
 def told_of(view: View, looks: int = 8) -> list[tuple[str, bool, str | None]]:
     notices = [notice for decision in watch(view, looks) for notice in decision.notices]
     return [(notice.symptom.key, notice.alert, notice.symptom.next_command) for notice in notices]
