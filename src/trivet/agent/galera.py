@@ -188,15 +188,21 @@ def stop(config: NodeConfig, *, waits: bool) -> None:
     """
     command(["systemctl", "stop", "--no-block", database.UNIT], SECONDS)
     began = time.monotonic()
-    killed = False
     while server_runs() and time.monotonic() - began < STOP_SECONDS:
-        # One that is on its way down has left its cluster, and does not listen any more.
-        if waits and not killed and time.monotonic() - began > WAITING_SECONDS and listens(config.address):
+        if waits and time.monotonic() - began > WAITING_SECONDS and still_waits(config):
             command(["systemctl", "kill", "--signal=KILL", database.UNIT], SECONDS)
-            killed = True
+            waits = False
         time.sleep(STOP_POLL_SECONDS)
     # The unit's own clean-up follows; without a job left this returns at once.
     command(["systemctl", "stop", database.UNIT], STOP_SECONDS)
+
+
+def still_waits(config: NodeConfig) -> bool:
+    """Whether the server listens for its cluster, and has found none: one on its way down has left, and is silent."""
+    if not listens(config.address):
+        return False
+    said = report(config)
+    return said.transfer is None and not said.answers
 
 
 def recover() -> None:

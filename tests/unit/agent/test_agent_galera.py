@@ -137,22 +137,29 @@ def test_a_server_that_waits_for_its_cluster_is_stopped_for_its_position(world: 
     assert world.commands[:2] == ["systemctl stop --no-block mariadb.service", "systemctl stop mariadb.service"]
 
 
-@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize(("listens", "transfer"), [(True, False), (False, False), (True, True)])
 def test_only_one_that_waits_and_does_not_end_is_killed(
-    world: World, monkeypatch: pytest.MonkeyPatch, listens: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, listens: bool, transfer: bool
 ) -> None:
     monkeypatch.setattr(galera, "WAITING_SECONDS", 0.0)
     monkeypatch.setattr(galera, "STOP_POLL_SECONDS", 0.01)
     monkeypatch.setattr(galera, "STOP_SECONDS", 0.1)
     world.unit, world.deaf = "activating", True
     world.elsewhere = {"10.0.0.1"} if listens else set()
-    if listens:
+    killed = listens and not transfer
+
+    def found_its_cluster(_address: str) -> bool:
+        world.transfer = "wsrep_sst_mariabackup" if transfer else None
+        return listens
+
+    monkeypatch.setattr(galera, "listens", found_its_cluster)
+    if killed:
         assert galera.settle(CONFIG).position == f"{UUID}:41"
     else:
         with pytest.raises(AgentError, match="a server still runs"):
             galera.settle(CONFIG)
     assert [words for words in world.commands if " kill " in words] == (
-        ["systemctl kill --signal=KILL mariadb.service"] if listens else []
+        ["systemctl kill --signal=KILL mariadb.service"] if killed else []
     )
 
 
