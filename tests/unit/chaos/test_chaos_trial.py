@@ -140,11 +140,13 @@ def test_an_undoing_that_fails_leaves_the_note(world: World) -> None:
 
 def test_a_signal_waits_until_what_must_be_done_is_done() -> None:
     done = []
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), shielded():
         os.kill(os.getpid(), signal.SIGINT)
         done.append("undone")
     assert done == ["undone"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # A shell that puts the tests in the background has them ignore it.
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_a_killed_run_left_is_undone_first(world: World) -> None:
