@@ -13,6 +13,7 @@ from trivet.lab.shell import attempt, run
 
 INTERFACE = "eth0"
 POWER_SECONDS = 120.0
+FORGET = "systemctl stop trivet-heal; rm -f /run/trivet/heal-memory.json; systemctl start trivet-heal"
 
 
 class LabGround:
@@ -41,6 +42,9 @@ class LabGround:
 
     def allowed(self, command: Sequence[str]) -> bool:
         return attempt(command, timeout=30, own_session=True).returncode == 0
+
+    def agents_forget(self) -> None:
+        _at_once(lambda node: self.on(node, FORGET), self.nodes)
 
     def port(self, node: str) -> str:
         return str(self._network(node)["host_name"])

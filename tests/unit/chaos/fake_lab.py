@@ -50,6 +50,7 @@ class FakeGround:
     broken: bool = False
     changes: list[tuple[float, bool]] = field(default_factory=list)
     nodes: tuple[str, ...] = NODES
+    forgotten: int = 0
     table: str = "trivet_chaos_lab"
     bridge: str = "trivet9"
 
@@ -64,6 +65,9 @@ class FakeGround:
     def allowed(self, command: Sequence[str]) -> bool:
         self.done.append(" ".join(command))
         return True
+
+    def agents_forget(self) -> None:
+        self.forgotten += 1
 
     def port(self, node: str) -> str:
         return f"veth-{node}"
