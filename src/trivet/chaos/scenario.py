@@ -60,7 +60,7 @@ class Ground(Protocol):
         """Whether a program on the lab's machine succeeds; that it fails is no error."""
 
     def agents_forget(self) -> None:
-        """Have the agents forget earlier incidents: their patience is for a service that fails again and again by itself."""
+        """Have the agents forget earlier incidents: their patience is for what fails again and again by itself."""
 
     def port(self, node: str) -> str:
         """The port of the lab's bridge that a node is plugged into."""
