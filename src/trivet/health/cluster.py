@@ -13,6 +13,8 @@ from trivet.health.findings import Finding, State
 
 COMING_OR_GOING = ("activating", "reloading", "deactivating")
 """States of a systemd unit that end by themselves."""
+NOT_RUNNING = ("inactive", "failed", "masked")
+"""States of a systemd unit without a process."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Cluster:
             return None
         if state in COMING_OR_GOING:
             return Finding(service, node, State.BUSY, f"{unit} is {state}", self.logs(node, unit))
-        if facts.down or state in ("inactive", "failed", "masked"):
+        if facts.down or state in NOT_RUNNING:
             shown = f" (unit {state})" if state != "unknown" else ""
             reason = f"{unit} does not run{shown}: {facts.error}"
             return Finding(service, node, State.BROKEN, reason, self.logs(node, unit))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
+from trivet.health.cluster import COMING_OR_GOING, NOT_RUNNING, Cluster, listed
 from trivet.health.facts import DatabaseFacts, NodeFacts
 from trivet.health.findings import Finding, State
 from trivet.health.holders import proxy_writer, writers
@@ -95,13 +95,22 @@ def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _outage(cluster: Cluster) -> Finding | None:
-    """Nobody is left whom a member could join, while nobody is on the way; None for a single server."""
+    """Nobody that was asked is left whom a member could join; None for a single server, and when one may be."""
     looked_at = dict(cluster.members())
     replicate = cluster.expectation.count > 1
-    if not looked_at or not replicate or any(_on_its_way(facts.database) for facts in looked_at.values()):
+    if not looked_at or not replicate or not all(_is_out(facts.database) for facts in looked_at.values()):
         return None
     reason = f"no member is in a primary component (asked: {listed(list(looked_at))})"
     return Finding(SERVICE, None, State.BROKEN, reason, f"trivet recover {cluster.expectation.argument} galera --plan")
+
+
+def _is_out(database: DatabaseFacts) -> bool:
+    """Whether a member certainly is in no primary component: one that starts or is slow may be in it."""
+    if _on_its_way(database):
+        return False
+    if database.error is None:
+        return database.cluster_status != "Primary"
+    return database.down or database.unit in NOT_RUNNING
 
 
 def _on_its_way(database: DatabaseFacts) -> bool:
