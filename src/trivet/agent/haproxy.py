@@ -42,6 +42,8 @@ class Server:
     sessions: int
     address: str
     check: str
+    unchanged_seconds: int = 0
+    """How long ``status`` has been what it is."""
 
     @property
     def up(self) -> bool:
@@ -121,6 +123,7 @@ def parse_stat(answer: str) -> list[Server]:
                 sessions=int(row["scur"] or 0),
                 address=row["addr"],
                 check=row["check_status"] or "",
+                unchanged_seconds=int(row["lastchg"] or 0),
             )
             for row in rows
         ]

@@ -4,7 +4,8 @@
 A process of its own beside ``serve``: that one has no rights and must answer within milliseconds, while this one
 restarts units and waits for programs. When it dies or is stopped, nothing is repaired, and nothing else changes.
 
-A node that is well is looked at cheaply every few seconds (:mod:`trivet.agent.pulse`) and thoroughly now and then.
+A node that is well is looked at cheaply every few seconds (:mod:`trivet.agent.pulse`) and thoroughly now and then; what
+GlusterFS has to heal, four fifths of the price of a thorough look, is then asked for less often still.
 When something changes, it is looked at thoroughly every time for a while; what then stays as it is, is looked at now
 and then again: a node that is down for days must not cost the others anything.
 """
@@ -46,7 +47,7 @@ from trivet.agent.repair import (
 )
 from trivet.agent.symptoms import Kind, View
 from trivet.agent.systemd import notify, watchdog_seconds
-from trivet.health.collect import COLLECTORS, Collector, collect_node
+from trivet.health.collect import COLLECTORS, WITHOUT_HEAL, Collector, collect_node
 from trivet.health.collectors import web
 from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member, NodeConfig
 from trivet.health.external import NoAnswer
@@ -65,8 +66,15 @@ ROUTINE_LOOKS = 1.5
 RESTLESS_SECONDS = 120.0
 """How long every look is a thorough one after a change; longer than any symptom has to last."""
 
-COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**COLLECTORS, "web": (web.collect_own, WebFacts)}
+HEAL_REPORT_SECONDS = 300.0
+"""How old what is to heal may be while nothing is wrong. The pulse sees the entries that wait and the bricks that are
+not heard, so this is only in case that it does not."""
+
+OWN_PAGE: tuple[Collector, type[ServiceFacts]] = (web.collect_own, WebFacts)
+COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**COLLECTORS, "web": OWN_PAGE}
 """What the healer asks of its node: it repairs the node, and not what the front page says beyond that."""
+ROUTINE: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**WITHOUT_HEAL, "web": OWN_PAGE}
+"""The same without what there is to heal."""
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +142,16 @@ class Looker:
         self._lock = threading.Lock()
         self._last: Look | None = None
 
-    def look(self, oldest: float = 0.0) -> Look:
-        """The facts of this node, at most ``oldest`` seconds old."""
+    def look(self, oldest: float = 0.0, *, heal: bool = False) -> Look:
+        """The facts of this node, at most ``oldest`` seconds old.
+
+        Args:
+            heal: whether facts collected now hold what there is to heal.
+        """
         with self._lock:
             if self._last is None or self._last.age > oldest:
-                facts = facts_from_dict(json.loads(json.dumps(collect_node(self._config, COLLECTED))))
+                collected = collect_node(self._config, COLLECTED if heal else ROUTINE)
+                facts = facts_from_dict(json.loads(json.dumps(collected)))
                 self._last = Look(facts, galera.report_of(self._config.name, facts.database), time.monotonic())
             return self._last
 
@@ -169,6 +182,7 @@ class Healer:
         self._held_back: str | None = None
         self._acting: threading.Thread | None = None
         self._looked = float("-inf")
+        self._asked_heal = float("-inf")
         self._silent: tuple[str, ...] = ()
         self._restless_until = float("-inf")
 
@@ -223,6 +237,14 @@ class Healer:
         now = time.monotonic()
         return now - self._looked >= self._settings.look_seconds or (wrong and now < self._restless_until)
 
+    def _heal_report_due(self, *, wrong: bool) -> bool:
+        """Whether to ask now what there is to heal; always while something is wrong."""
+        now = time.monotonic()
+        due = wrong or now - self._asked_heal >= HEAL_REPORT_SECONDS
+        if due:
+            self._asked_heal = now
+        return due
+
     def _stir(self) -> None:
         self._restless_until = time.monotonic() + RESTLESS_SECONDS
 
@@ -238,8 +260,8 @@ class Healer:
 
     def view(self) -> View:
         """What this node and those that answer say now."""
-        own = self._looker.look()
         wrong = self._silent or self._present
+        own = self._looker.look(heal=self._heal_report_due(wrong=bool(wrong)))
         oldest = FRESH_SECONDS if wrong else ROUTINE_LOOKS * self._settings.look_seconds
         questions = {
             f"{self._config.name} asks {peer.name}": partial(self._peer, peer, oldest) for peer in self._others

@@ -4,7 +4,7 @@
 A whole collection starts a dozen programs, of which GlusterFS' heal report connects to every brick. A node that is well
 should not pay for that every few seconds. This starts nothing, and has no service asked once more: HAProxy checks them
 all every second, in their own protocols, and says in one answer what it found. What this finds may be nothing (a
-primary that is handed over just now); what it does not see (a brick that hangs) is left to the next thorough look.
+primary that is handed over just now); what it does not see is left to the next thorough look.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pathlib import Path
 from trivet.agent.haproxy import Server, parse_stat, stat_command
 from trivet.health.collectors.files import RUN_DIRECTORY, process_alive
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
-from trivet.health.config import HAPROXY_SOCKET, MOUNT, REDIS_PORTS, SENTINEL_PORT, VOLUME, NodeConfig
+from trivet.health.config import (
+    BRICK_FILE_SYSTEM,
+    HAPROXY_SOCKET,
+    MOUNT,
+    REDIS_PORTS,
+    SENTINEL_PORT,
+    VOLUME,
+    NodeConfig,
+)
 from trivet.health.external import Deadline, NoAnswer, unix_dialogue
 from trivet.health.holders import WRITER_BACKEND
 from trivet.health.parallel import together
@@ -27,6 +35,12 @@ SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/syste
 PHP_FPM = "php-fpm"
 GLUSTERD_PID = Path("/run/glusterd.pid")
 """Its control group says nothing of it: the bricks live there too."""
+CONNECTIONS = ".meta/graphs/active"
+"""Where a mount of GlusterFS shows its parts as files; the parts named ``…-client-…`` are its connections to bricks."""
+HEAL_INDEX = BRICK_FILE_SYSTEM / VOLUME / "brick/.glusterfs/indices/xattrop"
+"""Where a brick keeps a name for every file that another brick misses something of (also one in split-brain)."""
+_INDEX_BASE = "xattrop-"
+"""The file that all names in it are links to."""
 Question = Callable[[], tuple[str, ...]]
 """Says what is not as it should be."""
 
@@ -45,6 +59,7 @@ def questions(config: NodeConfig, deadline: Deadline) -> dict[str, Question]:
         "pulse of the units": lambda: without_processes(config.units),
         "pulse of the proxies": lambda: unserved(config, servers(deadline)),
         "pulse of the files": lambda: missing_files(shared=len(config.members) > 1),
+        "pulse of the bricks": lambda: (*unheard_bricks(MOUNT), *(("heal",) if heal_waits(HEAL_INDEX) else ())),
     }
     if "redis-sentinel" in config.units:
         asked["pulse of the Sentinel"] = lambda: () if sentinel_answers(config, deadline) else ("redis-sentinel",)
@@ -106,6 +121,20 @@ def missing_files(*, shared: bool) -> tuple[str, ...]:
         "mount": MOUNT.is_mount() and os.statvfs(MOUNT).f_blocks > 0,
     }
     return tuple(name for name, is_there in there.items() if not is_there)
+
+
+def unheard_bricks(mount: Path) -> tuple[str, ...]:
+    """The connections of the mount whose brick does not answer: it is gone, or hangs for longer than ping-timeout."""
+    parts = (mount / CONNECTIONS).glob(f"{VOLUME}-client-*/private")
+    return tuple(sorted(part.parent.name for part in parts if "connected = 0" in part.read_text(encoding="ascii")))
+
+
+def heal_waits(index: Path) -> bool:
+    """Whether this node's brick knows of a file that another one misses something of; a node without a brick: no."""
+    try:
+        return any(not path.name.startswith(_INDEX_BASE) for path in index.iterdir())
+    except FileNotFoundError:
+        return False
 
 
 def sentinel_answers(config: NodeConfig, deadline: Deadline) -> bool:

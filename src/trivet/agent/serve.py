@@ -21,7 +21,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
@@ -44,8 +43,8 @@ from trivet.agent.hold import AsyncRuntime, HoldPort
 from trivet.agent.systemd import notify, watchdog_seconds
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 
-KEEP_SECONDS = 1.0
-"""How often overdue flags and holds are looked for."""
+KEEP_SECONDS = 2.0
+"""How often overdue flags and holds are looked for; a hold lasts so much longer than its limit at most."""
 PEER_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -106,7 +105,6 @@ class Keeper:
     def __init__(self, flags: FlagFiles, runtime: AsyncRuntime) -> None:
         self._flags = flags
         self._runtime = runtime
-        self._held_since: dict[str, float] = {}
 
     async def keep(self) -> None:
         """Look for overdue flags and holds for ever."""
@@ -114,17 +112,14 @@ class Keeper:
             for service in self._flags.remove_expired():
                 log.warning("the drain flag of %s has expired and was removed", service)
             with contextlib.suppress(AgentError):
-                await self._end_overdue_holds(time.monotonic())
+                await self._end_overdue_holds()
             await asyncio.sleep(KEEP_SECONDS)
 
-    async def _end_overdue_holds(self, now: float) -> None:
-        switches = parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND)))
-        held = {item.name for item in switches if not item.up}
-        self._held_since = {name: self._held_since.get(name, now) for name in held}
-        for name, since in self._held_since.items():
-            if now - since > HOLD_LIMIT_SECONDS:
-                log.warning("%s was held for more than %.0f s: released", name, HOLD_LIMIT_SECONDS)
-                await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{name} state ready")
+    async def _end_overdue_holds(self) -> None:
+        for switch in parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND))):
+            if not switch.up and switch.unchanged_seconds >= HOLD_LIMIT_SECONDS:
+                log.warning("%s was held for %.0f s or longer: released", switch.name, HOLD_LIMIT_SECONDS)
+                await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{switch.name} state ready")
 
 
 async def watchdog() -> None:

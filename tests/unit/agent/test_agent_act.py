@@ -186,7 +186,7 @@ def test_a_second_primary_follows_a_primary_only(monkeypatch: pytest.MonkeyPatch
 # ---------------------------------------------------------------- the cheap look
 
 
-HEADER = "# pxname,svname,sid,status,bck,weight,scur,qcur,addr,last_chk,check_status\n"
+HEADER = "# pxname,svname,sid,status,bck,weight,scur,qcur,addr,last_chk,check_status,lastchg\n"
 WELL = {
     ("web", "n1"): "UP",
     ("web", "n2"): "UP",
@@ -232,6 +232,24 @@ def test_a_unit_without_a_process_is_named(tmp_path: Path) -> None:
         (tmp_path / f"{unit}.service" / "cgroup.procs").write_text(processes)
     units = ("nginx", "haproxy", "php-fpm", "keepalived")
     assert pulse.without_processes(units, (tmp_path / "none", tmp_path)) == ("haproxy", "keepalived")
+
+
+def test_a_brick_that_is_not_heard_is_named(tmp_path: Path) -> None:
+    for number, connected in ((0, 1), (1, 0), (2, 1)):
+        part = tmp_path / pulse.CONNECTIONS / f"shared-client-{number}"
+        part.mkdir(parents=True)
+        (part / "private").write_text(f"connecting = 0\nconnected = {connected}\n", encoding="ascii")
+    assert pulse.unheard_bricks(tmp_path) == ("shared-client-1",)
+
+
+def test_files_that_wait_to_be_healed_are_seen_in_the_index_of_the_brick(tmp_path: Path) -> None:
+    index = tmp_path / "xattrop"
+    assert not pulse.heal_waits(index)
+    index.mkdir()
+    (index / "xattrop-2f0c0f1e-9f0b-4f0e-8d0e-000000000000").touch()
+    assert not pulse.heal_waits(index)
+    (index / "00000000-0000-0000-0000-000000000001").touch()
+    assert pulse.heal_waits(index)
 
 
 def test_what_does_not_answer_is_named_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ class World:
     def ask(self, command: str) -> str:
         assert "handover" in command
         status = "MAINT" if self.held else "no check"
-        header = "# pxname,svname,sid,status,bck,weight,scur,addr,check_status\n"
+        header = "# pxname,svname,sid,status,bck,weight,scur,addr,check_status,lastchg\n"
         return f"{header}handover,db_writer,1,{status},0,1,0,127.0.0.1:9,\n"
 
     def tell(self, command: str) -> None:
@@ -246,6 +246,22 @@ def test_the_vote_in_the_lease_is_told_and_never_cleared(world: World) -> None:
     run("flags", "clear", "--all")
     vote = run("flags", "list")["lease"]
     assert (vote["owner"], vote["purpose"]) == ("one", "upscale")
+
+
+@pytest.mark.parametrize(("seconds", "released"), [(7, False), (8, True)])
+def test_the_keeper_ends_a_hold_that_nobody_released(world: World, seconds: int, *, released: bool) -> None:
+    class Switches(AsyncRuntime):
+        async def ask(self, command: str) -> str:
+            answer = world.ask(command) if command.startswith("show") else world.tell(command) or ""
+            return answer.replace(":9,", f":9,,{seconds}")
+
+    async def one_round() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(serve.Keeper(world.drains, Switches()).keep(), 0.2)
+
+    world.held = True
+    asyncio.run(one_round())
+    assert world.held is not released
 
 
 def test_the_keeper_removes_expired_drains_within_its_round(world: World, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from trivet.agent.haproxy import (
     refused,
 )
 
-STAT = """# pxname,svname,scur,status,weight,act,bck,sid,check_status,addr,
-db_writer,one,3,UP,1,1,0,1,L7OK,10.0.0.1:3307,
+STAT = """# pxname,svname,scur,status,weight,act,bck,sid,check_status,addr,lastchg
+db_writer,one,3,UP,1,1,0,1,L7OK,10.0.0.1:3307,7
 db_writer,two,0,DOWN 1/2,1,0,1,2,L4CON,10.0.0.2:3307,
 db_writer,three,0,MAINT,0,0,1,3,,10.0.0.3:3307,
 db_writer,hold,2,no check,1,0,1,4,,127.0.0.1:3305,
@@ -32,7 +32,7 @@ def server(name: str, status: str = "UP", *, backup: bool = True, weight: int = 
 def test_servers_are_read_in_order_and_the_hold_server_is_none_of_them() -> None:
     servers = real_servers(parse_stat(STAT), "db_writer")
     assert [item.name for item in servers] == ["one", "two", "three"]
-    assert servers[0].sessions == 3
+    assert (servers[0].sessions, servers[0].unchanged_seconds) == (3, 7)
     assert servers[0].endpoint == ("10.0.0.1", 3307)
     assert [item.backup for item in servers] == [False, True, True]
 

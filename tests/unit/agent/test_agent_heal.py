@@ -24,6 +24,7 @@ from trivet.agent.flag_files import FlagFiles
 from trivet.agent.heal import Healer, Places, Settings
 from trivet.agent.lease import VoteFile
 from trivet.agent.symptoms import Kind, Remedy
+from trivet.health.collectors import files
 from trivet.health.config import Member, NodeConfig
 
 SECRET = "a-secret-of-this-environment"
@@ -40,6 +41,7 @@ class World:
         self.alerts: list[dict[str, Any]] = []
         self.pulse: tuple[str, ...] = ("something",)
         self.looks: list[str] = []
+        self.heal_reports: list[str] = []
         self.slow = 0.0
         self.look_seconds = 0.0
         self.doing: set[str] = set()
@@ -49,8 +51,10 @@ class World:
 
     # In the place of the functions that would touch a machine.
 
-    def collect(self, config: NodeConfig, _collectors: object) -> dict[str, Any]:
+    def collect(self, config: NodeConfig, collectors: Mapping[str, tuple[object, object]]) -> dict[str, Any]:
         self.looks.append(config.name)
+        if collectors["files"][0] is files.collect:
+            self.heal_reports.append(config.name)
         return self.cluster[config.name].to_dict()
 
     def report(self, config: NodeConfig) -> Any:
@@ -156,6 +160,20 @@ def test_a_node_that_is_well_is_not_looked_at_thoroughly_every_time(
         world.pulse = ("mariadb",)
         world.rounds(1)
         assert len(world.looks) > first
+
+
+def test_what_is_to_heal_is_asked_for_now_and_then_and_always_while_something_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = World(tmp_path)
+    made.pulse = ()
+    with agents(made, monkeypatch) as world:
+        world.rounds(4)
+        assert world.looks.count("n1") >= 4
+        assert world.heal_reports.count("n1") == 1
+        world.pulse = ("heal",)
+        world.rounds(2)
+        assert world.heal_reports.count("n1") == 3
 
 
 def test_what_does_not_change_is_not_looked_at_thoroughly_for_ever(

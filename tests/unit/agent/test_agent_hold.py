@@ -15,7 +15,7 @@ from trivet.agent import hold
 from trivet.agent.haproxy import Server
 from trivet.agent.hold import AsyncRuntime, HoldPort, elect
 
-HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr\n"
+HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
 
 
 def server(name: str, status: str = "UP", *, backup: bool = True) -> Server:

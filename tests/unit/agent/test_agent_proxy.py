@@ -12,7 +12,7 @@ from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import Server
 from trivet.agent.proxy import configured_places, release, settle, still_true
 
-HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr\n"
+HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
 
 
 class FakeRuntime(proxy.Runtime):
