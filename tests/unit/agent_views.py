@@ -39,6 +39,7 @@ Reports = dict[str, MemberReport]
 def config(number: int, count: int = 3) -> NodeConfig:
     nodes = [{"name": f"n{n}", "id": n, "address": f"10.0.0.{n}"} for n in range(1, count + 1)]
     data = {"environment": "test", "id": number, "name": f"n{number}", "address": f"10.0.0.{number}"}
+    data["gateways"] = [f"10.0.0.{n + 100}" for n in range(1, count + 1)]
     return NodeConfig.from_mapping({**data, "interface": "eth0", "nodes": nodes})
 
 

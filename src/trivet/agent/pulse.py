@@ -15,10 +15,12 @@ from pathlib import Path
 
 from trivet.agent.haproxy import Server, parse_stat, stat_command
 from trivet.health.collectors.files import RUN_DIRECTORY, process_alive
+from trivet.health.collectors.gateway import age
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
 from trivet.health.config import (
     BRICK_FILE_SYSTEM,
     HAPROXY_SOCKET,
+    KEEPALIVED_ALIVE,
     MOUNT,
     REDIS_PORTS,
     SENTINEL_PORT,
@@ -26,6 +28,7 @@ from trivet.health.config import (
     NodeConfig,
 )
 from trivet.health.external import Deadline, NoAnswer, unix_dialogue
+from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
 from trivet.health.holders import WRITER_BACKEND
 from trivet.health.parallel import together
 
@@ -61,6 +64,8 @@ def questions(config: NodeConfig, deadline: Deadline) -> dict[str, Question]:
         "pulse of the files": lambda: missing_files(shared=len(config.members) > 1),
         "pulse of the bricks": lambda: (*unheard_bricks(MOUNT), *(("heal",) if heal_waits(HEAL_INDEX) else ())),
     }
+    if config.gateways:
+        asked["pulse of keepalived"] = lambda: silent_file("keepalived", KEEPALIVED_ALIVE, KEEPALIVED_SILENCE_SECONDS)
     if "redis-sentinel" in config.units:
         asked["pulse of the Sentinel"] = lambda: () if sentinel_answers(config, deadline) else ("redis-sentinel",)
     return asked
@@ -121,6 +126,12 @@ def missing_files(*, shared: bool) -> tuple[str, ...]:
         "mount": MOUNT.is_mount() and os.statvfs(MOUNT).f_blocks > 0,
     }
     return tuple(name for name, is_there in there.items() if not is_there)
+
+
+def silent_file(name: str, path: Path, seconds: float) -> tuple[str, ...]:
+    """The name, when nobody has touched the file for so long; one that never was there says nothing."""
+    silence = age(path)
+    return (name,) if silence is not None and silence > seconds else ()
 
 
 def unheard_bricks(mount: Path) -> tuple[str, ...]:

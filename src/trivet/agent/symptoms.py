@@ -188,6 +188,12 @@ def _gateway(view: View) -> Iterator[Symptom]:
         return  # An address is being handed over.
     yield from _stopped(view, "gateway", ("haproxy", "keepalived", "trivet-agent"))
     yield from _hung(view, "gateway", ("haproxy",), view.own.proxies.error, lambda facts: facts.proxies.error is None)
+    if view.config.gateways:
+        yield from _hung(view, "gateway", ("keepalived",), facts.keepalived_error, _takes_addresses)
+
+
+def _takes_addresses(facts: NodeFacts) -> bool:
+    return facts.gateway.keepalived == "active" and facts.gateway.keepalived_error is None
 
 
 # ---------------------------------------------------------------- database

@@ -133,8 +133,8 @@ class Scenario:
     :param group: the module in :mod:`trivet.chaos.scenarios` that it lives in.
     :param sentence: what is broken, in words.
     :param inject: breaks it.
-    :param undo: takes the injection back; None when there is nothing to take back, as after a kill.
-    :param lasts: seconds from the injection until it is undone.
+    :param undo: takes the injection back; None when there is nothing to take back, or that is for the agents to do.
+    :param lasts: seconds from the injection until it is undone, and until a healthy verdict counts.
     :param limit: seconds from the undoing (without one: the injection) within which the verdict must be healthy.
     :param mend: what a human would do when it is not, so that the next scenario finds a healthy lab.
     :param human: the rule fails closed: a human is expected.

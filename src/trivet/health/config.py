@@ -29,6 +29,8 @@ PAUSE_DIRECTORY = Path("/var/lib/trivet/pause")
 PAUSE_FLAG = "agent"
 """The one flag in it: the agent of this node repairs nothing."""
 GATEWAY_DIRECTORY = Path("/run/trivet/gateway")
+KEEPALIVED_ALIVE = GATEWAY_DIRECTORY / "keepalived.alive"
+"""Touched by keepalived every three seconds (role gateway)."""
 LEASE_FILE = Path("/var/lib/trivet/lease.json")
 SEARCH_ALLOCATION = "cluster.routing.allocation.enable"
 SEARCH_ALLOCATION_FLAG = "cluster.metadata.trivet_allocation"

@@ -38,6 +38,10 @@ class ServiceFacts:
     down: bool = False
 
 
+KEEPALIVED_SILENCE_SECONDS = 10.0
+"""Without a sign of it for so long, keepalived counts as hung; it gives one every three seconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatewayFacts(ServiceFacts):
     """Which gateway addresses this node answers, and the state of the daemons that make it answer."""
@@ -53,6 +57,15 @@ class GatewayFacts(ServiceFacts):
     """Gateway addresses whose new connections this node forwards."""
     releases: dict[str, Flag] = field(default_factory=dict)
     """Gateway addresses that this node must not take."""
+    keepalived_silent: float | None = None
+    """Seconds since keepalived last showed that it turns; None when it never did since the node started."""
+
+    @property
+    def keepalived_error(self) -> str | None:
+        """That keepalived is alive and does not turn: it then keeps an address that another node has taken."""
+        if self.keepalived != "active" or (self.keepalived_silent or 0.0) <= KEEPALIVED_SILENCE_SECONDS:
+            return None
+        return f"no answer in {self.keepalived_silent:.0f} s"
 
 
 @dataclass(frozen=True, kw_only=True)

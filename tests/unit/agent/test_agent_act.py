@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,16 @@ def test_a_unit_without_a_process_is_named(tmp_path: Path) -> None:
         (tmp_path / f"{unit}.service" / "cgroup.procs").write_text(processes)
     units = ("nginx", "haproxy", "php-fpm", "keepalived")
     assert pulse.without_processes(units, (tmp_path / "none", tmp_path)) == ("haproxy", "keepalived")
+
+
+def test_a_daemon_that_gives_no_sign_any_more_is_named(tmp_path: Path) -> None:
+    sign = tmp_path / "keepalived.alive"
+    assert pulse.silent_file("keepalived", sign, 10.0) == ()
+    sign.touch()
+    assert pulse.silent_file("keepalived", sign, 10.0) == ()
+    long_ago = time.time() - 11
+    os.utime(sign, (long_ago, long_ago))
+    assert pulse.silent_file("keepalived", sign, 10.0) == ("keepalived",)
 
 
 def test_a_brick_that_is_not_heard_is_named(tmp_path: Path) -> None:

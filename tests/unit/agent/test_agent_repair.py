@@ -282,6 +282,15 @@ def test_a_service_that_hangs_is_restarted_after_so_many_looks_in_a_row(service:
     assert actions[0].symptom.remedy and actions[0].symptom.remedy.arguments == units
 
 
+def test_a_keepalived_that_does_not_turn_is_killed_while_another_takes_the_addresses() -> None:
+    cluster = views.change(views.healthy(), "n2", "gateway", keepalived_silent=30.0)
+    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("keepalived",))}
+    assert acts(views.view(cluster, "n1")) == []
+    for name in ("n1", "n3"):
+        cluster = views.change(cluster, name, "gateway", keepalived_silent=30.0)
+    assert acts(views.view(cluster, "n2")) == []
+
+
 def test_nobody_kills_the_last_one() -> None:
     cluster = views.silent(views.silent(views.healthy(), "n1", "search"), "n2", "search")
     assert remedies(views.view(cluster, "n1")) == {(Kind.KILL, ("opensearch",))}

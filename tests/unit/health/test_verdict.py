@@ -75,6 +75,13 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         ("gateway", "node-1", BROKEN, "haproxy is failed", {"node-1.gateway.haproxy": "failed"}),
         ("gateway", "node-1", BROKEN, "keepalived is inactive", {"node-1.gateway.keepalived": "inactive"}),
         ("gateway", "node-1", UNKNOWN, "does not say", {"node-1.proxies.error": "no answer"}),
+        (
+            "gateway",
+            "node-1",
+            BROKEN,
+            "keepalived is alive and does not turn: no answer in 11 s",
+            {"node-1.gateway.keepalived_silent": 11.0},
+        ),
         # Web
         ("web", "node-1", BROKEN, "nginx is failed", {"node-1.web.nginx": "failed"}),
         ("web", "node-1", BROKEN, "php*-fpm is missing", {"node-1.web.php_fpm": "missing"}),

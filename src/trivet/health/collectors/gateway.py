@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
-from trivet.health.config import GATEWAY_DIRECTORY, HANDOVER_TABLE, NodeConfig
+from trivet.health.config import GATEWAY_DIRECTORY, HANDOVER_TABLE, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import Flag, GatewayFacts
 from trivet.health.flags import flag_of
@@ -22,7 +23,16 @@ def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
         handover=handover_table_stands(deadline),
         forwards=flags["forwards"],
         releases=flags["releases"],
+        keepalived_silent=age(KEEPALIVED_ALIVE),
     )
+
+
+def age(path: Path) -> float | None:
+    """Seconds since a file was touched; None when there is none."""
+    try:
+        return round(max(0.0, time.time() - path.stat().st_mtime), 1)
+    except FileNotFoundError:
+        return None
 
 
 def held_addresses(config: NodeConfig, deadline: Deadline) -> tuple[str, ...]:

@@ -33,6 +33,9 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
     for unit, state in units.items():
         if found := cluster.unit(SERVICE, node, unit, state):
             yield found
+    if cluster.expectation.gateways and gateway.keepalived_error is not None:
+        reason = f"keepalived is alive and does not turn: {gateway.keepalived_error}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "systemctl restart keepalived"))
     yield from _of_silence(cluster, node, facts)
     if gateway.handover and not gateway.forwards:
         command = cluster.on(node, "trivet-agent gateway clear all")
