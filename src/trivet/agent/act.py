@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ POLL_SECONDS = 1.0
 KEEPS_ITS_CHILDREN = ("glusterd",)
 """Units whose other processes are not theirs to end: the bricks outlive the management daemon."""
 WANTED = Path("/etc/systemd/system/multi-user.target.wants")
+INSTALLED = Path("/usr/lib/systemd/system")
 PHP_FPM = "php-fpm"
 
 
@@ -69,13 +71,17 @@ def perform(remedy: Remedy, config: NodeConfig, data: Mapping[str, Any]) -> str:
 
 
 def service(unit: str) -> str:
-    """The unit's whole name; PHP-FPM's has the version in it."""
+    """The unit's whole name; PHP-FPM's has the version in it.
+
+    After a change of the version two are installed, of which one starts with the machine. When somebody has disabled
+    it, the latest is meant.
+    """
     if unit != PHP_FPM:
         return f"{unit}.service"
-    found = sorted(path.name for path in WANTED.glob("php*-fpm.service"))
-    if not found:
-        raise AgentError("no PHP-FPM is to start with this machine")
-    return found[-1]
+    for folder in (WANTED, INSTALLED):
+        if found := [path.name for path in folder.glob("php*-fpm.service")]:
+            return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    raise AgentError("no PHP-FPM is installed on this machine")
 
 
 def _systemctl(verb: str, *words: str) -> None:
@@ -84,8 +90,11 @@ def _systemctl(verb: str, *words: str) -> None:
 
 def _start(units: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
     names = [service(unit) for unit in units]
-    # A unit that failed too often is not started by systemd any more; how often is the agent's to decide now.
-    _systemctl("reset-failed", *names)
+    for name in names:
+        # A unit that failed too often is not started by systemd any more; how often is the agent's to decide now.
+        # systemd refuses to reset one that it has forgotten, as one that is stopped and disabled.
+        with contextlib.suppress(AgentError):
+            _systemctl("reset-failed", name)
     _systemctl("start", "--no-block", *names)
     return f"started {', '.join(names)}"
 

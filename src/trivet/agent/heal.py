@@ -19,7 +19,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -261,15 +261,24 @@ class Healer:
     def view(self) -> View:
         """What this node and those that answer say now."""
         wrong = self._silent or self._present
-        own = self._looker.look(heal=self._heal_report_due(wrong=bool(wrong)))
         oldest = FRESH_SECONDS if wrong else ROUTINE_LOOKS * self._settings.look_seconds
-        questions = {
+        questions: dict[str, Callable[[], tuple[NodeFacts, MemberReport]]] = {
             f"{self._config.name} asks {peer.name}": partial(self._peer, peer, oldest) for peer in self._others
         }
+        # At the same time: while something hangs, each of them takes seconds.
+        itself = f"{self._config.name} looks at itself"
+        questions[itself] = partial(self._itself, heal=self._heal_report_due(wrong=bool(wrong)))
         looks = together(questions, PEER_SECONDS)
+        own = looks.pop(itself)
+        # Not there in time on a machine that is very slow: waited for.
+        facts, report = self._itself(oldest=PEER_SECONDS) if isinstance(own, NoAnswer) else own
         heard = [look for look in looks.values() if not isinstance(look, NoAnswer)]
-        reports = {report.node: report for _, report in heard} | {self._config.name: own.report}
-        return View(self._config, own.facts, {facts.node: facts for facts, _ in heard}, reports)
+        reports = {said.node: said for _, said in heard} | {self._config.name: report}
+        return View(self._config, facts, {peer.node: peer for peer, _ in heard}, reports)
+
+    def _itself(self, oldest: float = 0.0, *, heal: bool = False) -> tuple[NodeFacts, MemberReport]:
+        look = self._looker.look(oldest, heal=heal)
+        return look.facts, look.report
 
     def _peer(self, member: Member, oldest: float) -> tuple[NodeFacts, MemberReport]:
         """A peer's facts and report, at most so many seconds old.

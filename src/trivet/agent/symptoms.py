@@ -32,10 +32,11 @@ OVERLOADED = 3
 DOWN = ("inactive", "failed")
 SILENCE = re.compile(
     r"timed out|did not end in|still hangs|no answer in|ERROR 20\d\d|refuses connections|nobody listens|not mounted"
-    r"|closed the connection|closed connection|reset by peer|Connection failed|Transport endpoint is not connected"
+    r"|Resource temporarily unavailable|closed the connection|closed connection|reset by peer|Connection failed|Transport endpoint is not connected"
 )
 """How a service that is alive and does not answer is told of. All else (too many connections, no room, a question that
-was not put in time) is no reason to restart it. ``ERROR 20xx`` are the errors of MariaDB's client."""
+was not put in time) is no reason to restart it. ``ERROR 20xx`` are the errors of MariaDB's client; a unix socket whose
+queue is full, since nobody accepts, is "temporarily unavailable"."""
 GATEWAY_TIMEOUTS = (0, 502, 504)
 """Answers of nginx whose cause is on its own node: none at all, or PHP-FPM gave none. 500 may be anybody's fault."""
 
@@ -471,8 +472,10 @@ BEHIND_PHP = (WRITER_BACKEND, "redis_session_primary")
 
 
 def _reached(view: View, backend: str) -> bool:
-    """Whether this node's HAProxy has somebody to ask; as long as it does not say otherwise."""
-    servers = view.own.proxies.backend(backend) if view.own.proxies.error is None else ()
+    """Whether this node's HAProxy has somebody to ask; not when it does not answer itself."""
+    if view.own.proxies.error is not None:
+        return False
+    servers = view.own.proxies.backend(backend)
     return not servers or any(server.status.startswith(("UP", "DRAIN")) for server in servers)
 
 

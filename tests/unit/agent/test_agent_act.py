@@ -40,6 +40,7 @@ def orders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     (tmp_path / "wants").mkdir()
     (tmp_path / "wants" / "php8.2-fpm.service").touch()
     monkeypatch.setattr(act, "WANTED", tmp_path / "wants")
+    monkeypatch.setattr(act, "INSTALLED", tmp_path / "installed")
     monkeypatch.setattr(act, "command", command)
     monkeypatch.setattr(act, "gluster", lambda *words: made.append(f"gluster {' '.join(words)}"))
     return made
@@ -58,10 +59,30 @@ def test_a_start_is_ordered_and_not_waited_for(orders: list[str]) -> None:
     assert orders == ["systemctl reset-failed mariadb.service", "systemctl start --no-block mariadb.service"]
 
 
+def test_a_unit_that_systemd_has_forgotten_is_started(orders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = act.command
+
+    def forgotten(words: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+        if "reset-failed" in words:
+            raise AgentError("Failed to reset failed state of unit nginx.service: Unit nginx.service not loaded.")
+        return run(words, seconds)
+
+    monkeypatch.setattr(act, "command", forgotten)
+    perform(Kind.START, "nginx")
+    assert orders == ["systemctl start --no-block nginx.service"]
+
+
 def test_php_fpm_is_the_one_that_starts_with_the_machine(orders: list[str]) -> None:
     perform(Kind.START, "php-fpm")
     assert orders[-1] == "systemctl start --no-block php8.2-fpm.service"
     (act.WANTED / "php8.2-fpm.service").unlink()
+    act.INSTALLED.mkdir()
+    for version in ("8.2", "8.10", "8.9"):
+        (act.INSTALLED / f"php{version}-fpm.service").touch()
+    perform(Kind.START, "php-fpm")
+    assert orders[-1] == "systemctl start --no-block php8.10-fpm.service", "disabled: the latest is meant"
+    for unit in act.INSTALLED.iterdir():
+        unit.unlink()
     with pytest.raises(AgentError, match="PHP-FPM"):
         perform(Kind.START, "php-fpm")
 

@@ -605,6 +605,13 @@ def test_pages_that_wait_for_the_shared_files_are_not_php_s_fault() -> None:
     assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("trivet-shared",))}
 
 
+def test_pages_that_wait_for_a_proxy_that_hangs_are_not_php_s_fault() -> None:
+    # As seen of a frozen HAProxy: the queue of its socket is full.
+    error = "/run/haproxy/admin.sock: [Errno 11] Resource temporarily unavailable"
+    cluster = views.change(views.silent(views.healthy(), "n2", "web"), "n2", "proxies", error=error)
+    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("haproxy",))}
+
+
 def test_pages_that_wait_for_a_database_that_nobody_serves_are_not_php_s_fault() -> None:
     web = {("web", "php-fpm", "hangs")}
     for seqnos in ((9, 9, 9), None):
