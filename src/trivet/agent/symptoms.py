@@ -32,7 +32,8 @@ OVERLOADED = 3
 DOWN = ("inactive", "failed")
 SILENCE = re.compile(
     r"timed out|did not end in|still hangs|no answer in|ERROR 20\d\d|refuses connections|nobody listens|not mounted"
-    r"|Resource temporarily unavailable|closed the connection|closed connection|reset by peer|Connection failed|Transport endpoint is not connected"
+    r"|Resource temporarily unavailable"
+    r"|closed the connection|closed connection|reset by peer|Connection failed|Transport endpoint is not connected"
 )
 """How a service that is alive and does not answer is told of. All else (too many connections, no room, a question that
 was not put in time) is no reason to restart it. ``ERROR 20xx`` are the errors of MariaDB's client; a unix socket whose
