@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trivet.agent.haproxy import Server, parse_stat, stat_command
-from trivet.health.collectors.files import RUN_DIRECTORY, process_alive
+from trivet.health.collectors.files import RUN_DIRECTORY, bricks_unheard, process_alive
 from trivet.health.collectors.gateway import age
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
 from trivet.health.config import (
@@ -38,8 +38,6 @@ SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/syste
 PHP_FPM = "php-fpm"
 GLUSTERD_PID = Path("/run/glusterd.pid")
 """Its control group says nothing of it: the bricks live there too."""
-CONNECTIONS = ".meta/graphs/active"
-"""Where a mount of GlusterFS shows its parts as files; the parts named ``…-client-…`` are its connections to bricks."""
 HEAL_INDEX = BRICK_FILE_SYSTEM / VOLUME / "brick/.glusterfs/indices/xattrop"
 """Where a brick keeps a name for every file that another brick misses something of (also one in split-brain)."""
 _INDEX_BASE = "xattrop-"
@@ -62,7 +60,7 @@ def questions(config: NodeConfig, deadline: Deadline) -> dict[str, Question]:
         "pulse of the units": lambda: without_processes(config.units),
         "pulse of the proxies": lambda: unserved(config, servers(deadline)),
         "pulse of the files": lambda: missing_files(shared=len(config.members) > 1),
-        "pulse of the bricks": lambda: (*unheard_bricks(MOUNT), *(("heal",) if heal_waits(HEAL_INDEX) else ())),
+        "pulse of the bricks": lambda: (*bricks_unheard(MOUNT), *(("heal",) if heal_waits(HEAL_INDEX) else ())),
     }
     if config.gateways:
         asked["pulse of keepalived"] = lambda: silent_file("keepalived", KEEPALIVED_ALIVE, KEEPALIVED_SILENCE_SECONDS)
@@ -132,12 +130,6 @@ def silent_file(name: str, path: Path, seconds: float) -> tuple[str, ...]:
     """The name, when nobody has touched the file for so long; one that never was there says nothing."""
     silence = age(path)
     return (name,) if silence is not None and silence > seconds else ()
-
-
-def unheard_bricks(mount: Path) -> tuple[str, ...]:
-    """The connections of the mount whose brick does not answer: it is gone, or hangs for longer than ping-timeout."""
-    parts = (mount / CONNECTIONS).glob(f"{VOLUME}-client-*/private")
-    return tuple(sorted(part.parent.name for part in parts if "connected = 0" in part.read_text(encoding="ascii")))
 
 
 def heal_waits(index: Path) -> bool:

@@ -437,9 +437,9 @@ def _daemon(view: View) -> Iterator[Symptom]:
                 looks=DOWN_LOOKS,
                 remedy=Remedy(Kind.START_BRICK),
             )
-    own = [brick for brick in files.heal if brick.brick.partition(":")[0] in (view.config.name, view.config.address)]
-    if files.brick_online and own and not own[0].connected:
-        elsewhere = all(brick.connected for brick in files.heal if brick is not own[0])
+    # Not from the report of what is to heal: while a brick hangs, that does not end either (seen).
+    if files.brick_online and view.config.address in files.bricks_unheard:
+        elsewhere = files.bricks_unheard == (view.config.address,)
         yield Symptom(
             service="files",
             subject="brick",

@@ -54,6 +54,8 @@ class Parts:
     :param eyes: begins to look; a context.
     :param load: makes the customers of a scenario, by its name.
     :param record: where a killed suite leaves its note.
+    :param come_home: brings gateway addresses back that an earlier failure has moved: what strikes a node must strike
+        its address too.
     """
 
     ground: Ground
@@ -61,5 +63,6 @@ class Parts:
     eyes: Callable[[], Eyes]
     load: Callable[[str], Load]
     record: Record
+    come_home: Callable[[], None] = lambda: None
     clock: Clock = time
     pace: Pace = Pace()

@@ -23,8 +23,11 @@ from trivet.errors import LeaseHeld, RemoteError
 from trivet.lab import LabState
 from trivet.model import Environment
 from trivet.remote import Nodes
+from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.journal import state_directory
 
+OWNER = "chaos"
+"""Recorded with the hand-over of a gateway address that is brought home."""
 REPAIRS = "agent@"
 """How the owner of the lease begins when an agent repairs something."""
 
@@ -87,6 +90,7 @@ def _parts(environment: Environment, state: LabState, nodes: Nodes, record: Reco
         eyes=lambda: LabEyes(nodes),
         load=lambda name: ShopLoad(environment, rate, folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"),
         record=record,
+        come_home=GatewayMove(nodes, OWNER, lambda _words: None).bring_home,
     )
 
 

@@ -49,6 +49,7 @@ class Trial:
                     f"{self._lab} is not healthy before {self._scenario.name}: {in_short(said(eyes.looks()))}",
                     f"trivet status {self._lab}",
                 )
+            parts.come_home()
             parts.ground.agents_forget()
             aim = aim_at(self._scenario.where, parts.ground.nodes, eyes.facts())
             load = parts.load(self._scenario.name)

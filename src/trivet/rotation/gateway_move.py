@@ -46,6 +46,17 @@ class GatewayMove:
             raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
         return holders[0]
 
+    def bring_home(self) -> None:
+        """Move every address that another node holds to the node at which it is at home.
+
+        :raises RotationHalted: when one did not move.
+        """
+        environment = self._nodes.environment
+        for address, home in zip(environment.gateways, environment.nodes, strict=True):
+            holder = self.holder(address)
+            if holder.name != home.name:
+                self.move(address, holder, home)
+
     def move(self, address: str, old: Node, new: Node) -> None:
         """Move an address; on a failure before the address moved, new connections stay with the old holder.
 

@@ -266,14 +266,6 @@ def test_a_daemon_that_gives_no_sign_any_more_is_named(tmp_path: Path) -> None:
     assert pulse.silent_file("keepalived", sign, 10.0) == ("keepalived",)
 
 
-def test_a_brick_that_is_not_heard_is_named(tmp_path: Path) -> None:
-    for number, connected in ((0, 1), (1, 0), (2, 1)):
-        part = tmp_path / pulse.CONNECTIONS / f"shared-client-{number}"
-        part.mkdir(parents=True)
-        (part / "private").write_text(f"connecting = 0\nconnected = {connected}\n", encoding="ascii")
-    assert pulse.unheard_bricks(tmp_path) == ("shared-client-1",)
-
-
 def test_files_that_wait_to_be_healed_are_seen_in_the_index_of_the_brick(tmp_path: Path) -> None:
     index = tmp_path / "xattrop"
     assert not pulse.heal_waits(index)

@@ -313,9 +313,12 @@ def test_brick_self_heal_and_mount_come_back() -> None:
     for facts in ({"brick_online": False}, {"self_heal_online": False}):
         broken = views.change(cluster, "n2", "files", **facts)
         assert remedies(views.view(broken, "n2")) == {(Kind.START_BRICK, ())}
-    heal = tuple(replace(brick, connected=brick.brick[:2] != "n2") for brick in cluster["n2"].files.heal)
-    assert remedies(views.view(views.change(cluster, "n2", "files", heal=heal), "n2")) == {(Kind.RESTART_BRICK, ())}
-    assert remedies(views.view(views.change(cluster, "n1", "files", heal=heal), "n1")) == set()
+    # Seen of a frozen brick: the report of what is to heal does not end either.
+    unheard = {"bricks_unheard": ("10.0.0.2",), "heal": (), "heal_error": "gluster did not end in 3.0 s"}
+    assert remedies(views.view(views.change(cluster, "n2", "files", **unheard), "n2")) == {(Kind.RESTART_BRICK, ())}
+    assert remedies(views.view(views.change(cluster, "n1", "files", **unheard), "n1")) == set()
+    two = views.change(cluster, "n2", "files", bricks_unheard=("10.0.0.1", "10.0.0.2"))
+    assert remedies(views.view(two, "n2")) == set(), "the other two copies must be there"
     lost = views.change(cluster, "n2", "files", mounted=False, writable=False)
     assert remedies(views.view(lost, "n2")) == {(Kind.KILL, ("trivet-shared",))}
 

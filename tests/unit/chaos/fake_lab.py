@@ -196,6 +196,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     loads: list[FakeLoad] = field(default_factory=list)
     events: list[dict[str, object]] = field(default_factory=list)
+    homecomings: list[int] = field(default_factory=list)
+    """How many loads had begun when the gateway addresses were brought home."""
 
     def __post_init__(self) -> None:
         self.ground = FakeGround(self.clock)
@@ -206,9 +208,13 @@ class World:
             eyes=lambda: FakeEyes(self.ground),
             load=self._load,
             record=self.record,
+            come_home=self._come_home,
             clock=self.clock,
             pace=Pace(),
         )
+
+    def _come_home(self) -> None:
+        self.homecomings.append(len(self.loads))
 
     def _load(self, _name: str) -> FakeLoad:
         self.loads.append(FakeLoad(self.clock))

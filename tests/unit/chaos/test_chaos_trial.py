@@ -51,6 +51,7 @@ def test_what_heals_itself_counts_from_the_injection(world: World) -> None:
     (row,) = run(world, Scenario("kill-x", "services", "x", Where.ALL, inject, mend=mends))
     assert row.alone and 12 <= (row.recovered_after or 0) <= 14
     assert world.ground.forgotten == 1
+    assert world.homecomings == [0], "before the customers come"
     assert "heal" not in world.ground.done and not row.human_needed
 
 

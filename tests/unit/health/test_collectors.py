@@ -355,6 +355,17 @@ def test_a_refusal_of_gluster_is_no_answer(monkeypatch: pytest.MonkeyPatch, tmp_
         files.gluster(("peer", "status"), Deadline(3))
 
 
+def test_a_brick_that_the_mount_does_not_hear_is_named_by_its_address(tmp_path: Path) -> None:
+    for number, connected in ((0, 1), (1, 0), (2, 1)):
+        part = tmp_path / files.CONNECTIONS / f"shared-client-{number}"
+        (part / "options").mkdir(parents=True)
+        (part / "options/remote-host").write_text(f"10.0.0.{number + 1}")
+        (part / "private").write_text(
+            f"[xlator.protocol.client.shared-client-{number}.priv]\nconnected = {connected}\n"
+        )
+    assert files.bricks_unheard(tmp_path) == ("10.0.0.2",)
+
+
 def test_a_mark_is_written_in_its_time_and_seen(tmp_path: Path) -> None:
     mark = tmp_path / "node-1"
     assert files.leave_mark(mark, 1000.0) == (1000.0, None)

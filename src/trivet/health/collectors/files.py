@@ -25,6 +25,8 @@ GLUSTER = "gluster"
 RUN_DIRECTORY = Path("/run/gluster")
 VOLUME_STORE = Path(f"/var/lib/glusterd/vols/{VOLUME}/info")
 HEAL = ("volume", "heal", VOLUME, "info", "summary")
+CONNECTIONS = ".meta/graphs/active"
+"""Where a mount of GlusterFS shows its parts; those named ``…-client-…`` are its connections to bricks."""
 MARKS = ".trivet-health"
 YOUNGEST_MARK_SECONDS = 10.0
 """A mark younger than this stays: the others, asked at about the same time, must have seen the one before."""
@@ -92,6 +94,7 @@ def assembled(facts: FilesFacts, answers: Mapping[str, FilesFacts | NoAnswer]) -
         written=mount.written,
         previous=mount.previous,
         seen=mount.seen,
+        bricks_unheard=mount.bricks_unheard,
     )
 
 
@@ -180,10 +183,28 @@ def mount_facts(config: NodeConfig, mount: Path) -> FilesFacts:
         marks.mkdir(mode=0o700, exist_ok=True)
         written, previous = leave_mark(marks / config.name, round(time.time(), 3))
         read = {member.name: read_mark(marks / member.name) for member in config.members}
+        unheard = bricks_unheard(mount)
     except OSError as problem:
         return FilesFacts(mounted=True, mount_error=str(problem))
     seen = {name: mark for name, mark in read.items() if mark is not None}
-    return FilesFacts(mounted=True, writable=True, written=written, previous=previous, seen=seen)
+    return FilesFacts(
+        mounted=True, writable=True, written=written, previous=previous, seen=seen, bricks_unheard=unheard
+    )
+
+
+def bricks_unheard(mount: Path) -> tuple[str, ...]:
+    """The addresses of bricks that do not answer the mount: they are gone, or hang for longer than ping-timeout.
+
+    The mount shows its parts as files; asking them asks no brick.
+    """
+    parts = (mount / CONNECTIONS).glob(f"{VOLUME}-client-*")
+    return tuple(
+        sorted(
+            (part / "options/remote-host").read_text(encoding="utf-8").strip()
+            for part in parts
+            if "connected = 0" in (part / "private").read_text(encoding="utf-8")
+        )
+    )
 
 
 def leave_mark(path: Path, now: float) -> tuple[float | None, float | None]:

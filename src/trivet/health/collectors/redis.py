@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Self
 
 from trivet.health.config import REDIS_PORTS, SENTINEL_PORT, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, tcp_connection
 from trivet.health.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
+from trivet.health.parallel import together
+
+_ASSEMBLY_SECONDS = 0.3
+"""What is left of the collection when this collector stops waiting, so that it still can say what it knows."""
 
 Reply = str | int | list["Reply"] | None
 
@@ -107,11 +112,27 @@ class RedisClient:
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> RedisFacts:
-    """Gather the facts of Redis and Sentinel on this node."""
+    """Gather the facts of Redis and Sentinel on this node.
+
+    All at once: one that hangs must not use up the time of the others, nor be asked for so long that nothing is known.
+    """
+    questions: dict[str, Callable[[], RedisInstance | SentinelView]] = {}
+    for name, port in REDIS_PORTS.items():
+        questions[f"redis: instance {name}"] = partial(instance_facts, config, port, deadline)
+        questions[f"redis: Sentinel of {name}"] = partial(sentinel_view, config, name, deadline)
+    answers = together(questions, deadline.left() - _ASSEMBLY_SECONDS)
     return RedisFacts(
-        instances={name: instance_facts(config, port, deadline) for name, port in REDIS_PORTS.items()},
-        sentinels={name: sentinel_view(config, name, deadline) for name in REDIS_PORTS},
+        instances={name: _instance(answers[f"redis: instance {name}"]) for name in REDIS_PORTS},
+        sentinels={name: _view(answers[f"redis: Sentinel of {name}"]) for name in REDIS_PORTS},
     )
+
+
+def _instance(answer: RedisInstance | SentinelView | NoAnswer) -> RedisInstance:
+    return answer if isinstance(answer, RedisInstance) else RedisInstance(error=str(answer))
+
+
+def _view(answer: RedisInstance | SentinelView | NoAnswer) -> SentinelView:
+    return answer if isinstance(answer, SentinelView) else SentinelView(error=str(answer))
 
 
 def instance_facts(config: NodeConfig, port: int, deadline: Deadline) -> RedisInstance:
