@@ -14,6 +14,8 @@ from conftest import ROLES, ROOT, SECRETS, Environment
 
 from trivet.agent.alerts import Alerts
 from trivet.agent.heal import Settings
+from trivet.health.config import BRICK, KEEPALIVED_ALIVE
+from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
 
 NODES = ["production-1", "production-2", "production-3"]
 ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))
@@ -356,6 +358,20 @@ def test_keepalived_of_a_node(node: str, production: Environment) -> None:
 
 def test_keepalived_of_one_node_tells_nobody(integration: Environment) -> None:
     assert [entry["peers"] for entry in instances(integration, "integration-1")] == [["127.0.0.1"]]
+
+
+def test_keepalived_gives_the_sign_of_life_that_the_agents_look_for(production: Environment) -> None:
+    text = production.written("gateway", NODES[0])["/etc/keepalived/keepalived.conf"].content
+    script = re.search(r"vrrp_script alive \{\s+script \"/usr/bin/touch (\S+)\"\s+interval (\d+)", text)
+    assert script and script[1] == str(KEEPALIVED_ALIVE)
+    assert 3 * int(script[2]) < KEEPALIVED_SILENCE_SECONDS
+    # A script that nobody tracks is never run.
+    assert len(re.findall(r"track_script \{[^}]*\balive\b", text)) == 1
+
+
+def test_the_brick_is_where_the_agents_look_for_what_is_to_heal() -> None:
+    defaults = yaml.safe_load((ROOT / "roles/glusterfs/defaults/main.yml").read_text(encoding="utf-8"))
+    assert defaults["glusterfs_brick"] == str(BRICK)
 
 
 def test_every_node_has_all_gateway_addresses_on_lo(production: Environment) -> None:

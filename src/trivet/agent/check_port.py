@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The check port: one line in, one line out.
 
-Three HAProxies ask it for each of their servers twice a second, so it is asked some fifty times a second. By asyncio's
-streams, with a task, a timeout and five rounds of the loop for each question, that alone was 2 % of a core. Here a
+Three HAProxies ask it for each of their servers every two seconds, some twelve times a second. By asyncio's streams,
+with a task, a timeout and five rounds of the loop for each question, fifty a second were 2 % of a core. Here a
 connection whose line has come is answered and closed in the round in which it is accepted, and the kernel reports
 a connection only once its line is there (``TCP_DEFER_ACCEPT``).
 """

@@ -18,7 +18,7 @@ from trivet.health.collectors.files import RUN_DIRECTORY, bricks_unheard, proces
 from trivet.health.collectors.gateway import age
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
 from trivet.health.config import (
-    BRICK_FILE_SYSTEM,
+    BRICK,
     HAPROXY_SOCKET,
     KEEPALIVED_ALIVE,
     MOUNT,
@@ -38,7 +38,7 @@ SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/syste
 PHP_FPM = "php-fpm"
 GLUSTERD_PID = Path("/run/glusterd.pid")
 """Its control group says nothing of it: the bricks live there too."""
-HEAL_INDEX = BRICK_FILE_SYSTEM / VOLUME / "brick/.glusterfs/indices/xattrop"
+HEAL_INDEX = BRICK / ".glusterfs/indices/xattrop"
 """Where a brick keeps a name for every file that another brick misses something of (also one in split-brain)."""
 _INDEX_BASE = "xattrop-"
 """The file that all names in it are links to."""

@@ -263,9 +263,9 @@ class FilesFacts(ServiceFacts):
     """False when this look left it to another node to ask what there is to heal."""
     heal: tuple[BrickHeal, ...] = ()
     heal_error: str | None = None
+    """Why the state of healing is not known; None when it is, or when one copy needs no healing."""
     bricks_unheard: tuple[str, ...] = ()
     """Addresses of the bricks that the mount of this node is not connected to."""
-    """Why the state of healing is not known; None when it is, or when one copy needs no healing."""
     mounted: bool = False
     writable: bool = False
     mount_error: str | None = None

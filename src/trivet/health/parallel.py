@@ -12,6 +12,10 @@ from trivet.health.external import NoAnswer
 
 _Answer = TypeVar("_Answer")
 
+ASSEMBLY_SECONDS = 0.3
+"""What is left of a collection when a collector stops waiting for its own questions, so that it can still say what it
+knows."""
+
 _asked: dict[str, threading.Thread] = {}
 """The thread of the last time a question was asked, by its name."""
 

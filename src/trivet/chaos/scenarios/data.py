@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trivet.chaos.scenario import Act, Aim, Ground, Scenario, Where
+from trivet.health.config import BRICK, MOUNT, VOLUME
 
 GROUP = "data"
 REJOIN_SECONDS = 300.0
 DATABASE = "/var/lib/mysql"
-BRICK = "/srv/glusterfs/shared/brick"
-MOUNT = "/srv/shared"
-VOLUME = "shared"
 SPLIT_FILE = "var/trivet-chaos-split-brain"
 SPLIT_SECONDS = 30.0
 

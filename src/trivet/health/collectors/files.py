@@ -18,7 +18,7 @@ from pathlib import Path
 from trivet.health.config import MOUNT, VOLUME, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import BrickHeal, FilesFacts, Peer
-from trivet.health.parallel import together
+from trivet.health.parallel import ASSEMBLY_SECONDS, together
 
 UNIT = "glusterd.service"
 GLUSTER = "gluster"
@@ -30,8 +30,6 @@ CONNECTIONS = ".meta/graphs/active"
 MARKS = ".trivet-health"
 YOUNGEST_MARK_SECONDS = 10.0
 """A mark younger than this stays: the others, asked at about the same time, must have seen the one before."""
-_ASSEMBLY_SECONDS = 0.3
-"""What is left of the collection when this collector stops waiting, so that it still can say what it knows."""
 _LOCKED = ("another transaction is in progress", "locking failed")
 
 
@@ -64,7 +62,7 @@ def _collect(config: NodeConfig, deadline: Deadline, *, heal: bool) -> FilesFact
     }
     if heal and replicas > 1:
         questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(HEAL, deadline)))
-    return assembled(facts, together(questions, deadline.left() - _ASSEMBLY_SECONDS))
+    return assembled(facts, together(questions, deadline.left() - ASSEMBLY_SECONDS))
 
 
 def client_facts(answers: Mapping[str, FilesFacts | NoAnswer]) -> FilesFacts:

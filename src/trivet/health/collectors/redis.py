@@ -11,10 +11,7 @@ from typing import Self
 from trivet.health.config import REDIS_PORTS, SENTINEL_PORT, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, tcp_connection
 from trivet.health.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
-from trivet.health.parallel import together
-
-_ASSEMBLY_SECONDS = 0.3
-"""What is left of the collection when this collector stops waiting, so that it still can say what it knows."""
+from trivet.health.parallel import ASSEMBLY_SECONDS, together
 
 Reply = str | int | list["Reply"] | None
 
@@ -120,7 +117,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> RedisFacts:
     for name, port in REDIS_PORTS.items():
         questions[f"redis: instance {name}"] = partial(instance_facts, config, port, deadline)
         questions[f"redis: Sentinel of {name}"] = partial(sentinel_view, config, name, deadline)
-    answers = together(questions, deadline.left() - _ASSEMBLY_SECONDS)
+    answers = together(questions, deadline.left() - ASSEMBLY_SECONDS)
     return RedisFacts(
         instances={name: _instance(answers[f"redis: instance {name}"]) for name in REDIS_PORTS},
         sentinels={name: _view(answers[f"redis: Sentinel of {name}"]) for name in REDIS_PORTS},
