@@ -22,6 +22,9 @@ from trivet.health.holders import WRITER_BACKEND
 DOWN_LOOKS = 2
 """systemd restarts what crashed within seconds; this is for what stays down."""
 HUNG_LOOKS = 4
+PROXY_HUNG_LOOKS = 2
+"""HAProxy answers its admin socket in microseconds, at its limit of connections too, and while it hangs everybody who
+asks its gateway address waits: nobody else takes the address, since keepalived sees that the port listens."""
 DISTURBED_LOOKS = 6
 """For what often mends itself: a member that finds its cluster again, a limit that a run is about to lift."""
 OUTAGE_LOOKS = 3
@@ -145,6 +148,7 @@ def _hung(
     units: tuple[str, ...],
     error: str | None,
     serves: Callable[[NodeFacts], bool],
+    looks: int = HUNG_LOOKS,
 ) -> Iterator[Symptom]:
     """Units that are active while nobody answers for them; killed only while somebody else serves."""
     if error is None or not SILENCE.search(error) or any(view.state(unit) != "active" for unit in units):
@@ -156,7 +160,7 @@ def _hung(
         subject=unit,
         problem="hangs",
         reason=f"{unit} is alive and does not answer: {error}" + ("" if elsewhere else "; no other node serves it"),
-        looks=HUNG_LOOKS,
+        looks=looks,
         remedy=Remedy(Kind.KILL, units) if elsewhere else None,
         alone=True,
         next_command=None if elsewhere else f"ssh {view.config.address} systemctl restart {unit}",
@@ -189,7 +193,8 @@ def _gateway(view: View) -> Iterator[Symptom]:
     if facts.handover or facts.forwards or facts.releases:
         return  # An address is being handed over.
     yield from _stopped(view, "gateway", ("haproxy", "keepalived", "trivet-agent"))
-    yield from _hung(view, "gateway", ("haproxy",), view.own.proxies.error, lambda facts: facts.proxies.error is None)
+    silence, serves = view.own.proxies.error, lambda facts: facts.proxies.error is None
+    yield from _hung(view, "gateway", ("haproxy",), silence, serves, PROXY_HUNG_LOOKS)
     if view.config.gateways:
         yield from _hung(view, "gateway", ("keepalived",), facts.keepalived_error, _takes_addresses)
 

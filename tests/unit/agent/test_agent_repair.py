@@ -24,7 +24,7 @@ from trivet.agent.repair import (
     memory_to_dict,
     owner,
 )
-from trivet.agent.symptoms import Kind, View, symptoms
+from trivet.agent.symptoms import Kind, Remedy, View, symptoms
 from trivet.health.facts import Flag, RedisInstance, SentinelView
 
 POLICY = Policy()
@@ -264,7 +264,6 @@ def test_a_service_that_stays_down_is_started(unit: str) -> None:
         ("cache", ("redis-cache",)),
         ("session", ("redis-session",)),
         ("search", ("opensearch",)),
-        ("proxies", ("haproxy",)),
         ("web", ("php-fpm", "nginx")),
         ("mount", ("trivet-shared",)),
         ("files", ("glusterd",)),
@@ -280,6 +279,15 @@ def test_a_service_that_hangs_is_restarted_after_so_many_looks_in_a_row(service:
     actions = decide(hung, memory, 1100.0, POLICY).actions
     assert [action.symptom.remedy for action in actions] and actions[0].needs_lease
     assert actions[0].symptom.remedy and actions[0].symptom.remedy.arguments == units
+
+
+def test_a_proxy_that_hangs_is_restarted_sooner_since_nobody_takes_its_address() -> None:
+    cluster = views.silent(views.healthy(), "n2", "proxies")
+    first, second = watch(views.view(cluster, "n2"), 2)
+    assert first.actions == ()
+    assert [action.symptom.remedy for action in second.actions] == [Remedy(Kind.KILL, ("haproxy",))]
+    assert all(action.needs_lease for action in second.actions)
+    assert acts(views.view(cluster, "n1")) == []
 
 
 def test_a_keepalived_that_does_not_turn_is_killed_while_another_takes_the_addresses() -> None:
