@@ -8,7 +8,8 @@ answers within tens of milliseconds, on all nodes at once.
 from __future__ import annotations
 
 from trivet.remote.observe import Observation, observe
-from trivet.remote.ssh import Nodes, RemoteResult
+from trivet.remote.result import RemoteResult
+from trivet.remote.ssh import Nodes
 from trivet.remote.tunnels import WebTunnels
 
 __all__ = ["Nodes", "Observation", "RemoteResult", "WebTunnels", "observe"]

@@ -11,7 +11,8 @@ from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.facts import NodeFacts, Unreachable, facts_from_dict
 from trivet.health.verdict import Verdict, assess
 from trivet.model.environment import Environment, Node
-from trivet.remote.ssh import Nodes, RemoteResult
+from trivet.remote.result import RemoteResult
+from trivet.remote.ssh import Nodes
 
 # The collectors bound themselves to five seconds; SSH and a busy node come on top.
 COLLECT_SECONDS = 20.0

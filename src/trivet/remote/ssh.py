@@ -7,35 +7,21 @@ import json
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from trivet.errors import RemoteError
 from trivet.model.environment import Environment, Node
+from trivet.remote.result import RemoteResult
+from trivet.remote.session import AgentSession
 
 CONNECT_SECONDS = 5
-UNREACHABLE_EXIT_CODE = 255
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteResult:
-    """What a command on a node answered. ``code`` 255 means that the node was not reached."""
-
-    node: str
-    code: int
-    output: str
-    error: str
-
-    @property
-    def reached(self) -> bool:
-        """Whether the command ran at all."""
-        return self.code != UNREACHABLE_EXIT_CODE
 
 
 class Nodes:
@@ -46,6 +32,7 @@ class Nodes:
         # Short on purpose: a control path has at most about 100 characters.
         self._folder = tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
         self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.machines) * 2))
+        self._sessions: dict[str, AgentSession] = {}
 
     def __enter__(self) -> Nodes:
         return self
@@ -81,7 +68,7 @@ class Nodes:
                 start_new_session=True,
             )
         except subprocess.TimeoutExpired:
-            return RemoteResult(node.name, UNREACHABLE_EXIT_CODE, "", f"no answer within {timeout:.0f} s")
+            return RemoteResult.unreached(node.name, f"no answer within {timeout:.0f} s")
         return RemoteResult(node.name, completed.returncode, completed.stdout, completed.stderr.strip())
 
     def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
@@ -97,15 +84,39 @@ class Nodes:
 
         :raises RemoteError: when the node is not reached or the agent says that it failed.
         """
-        return self._answer(self.run(node, ["trivet-agent", *arguments], timeout), arguments)
+        return self._answer(self._asked(node, arguments, timeout), arguments)
 
     def agents(self, nodes: Iterable[Node], *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
         """The JSON answers of ``trivet-agent`` on several nodes at once, by node name.
 
         :raises RemoteError: when one of them fails.
         """
-        results = self.run_on(nodes, ["trivet-agent", *arguments], timeout)
+        results = self.at_once(lambda node: self._asked(node, arguments, timeout), nodes)
         return {result.node: self._answer(result, arguments) for result in results}
+
+    @contextmanager
+    def sessions(self, nodes: Iterable[Node], *commands: str) -> Iterator[None]:
+        """While it lasts, the agents of these nodes answer at once: none is started for a question.
+
+        A node whose agent opens no session, or loses it, is asked as ever.
+
+        :param commands: what will be asked, such as ``proxy``.
+        """
+        command = shlex.join(["trivet-agent", "session", *commands])
+        opened = self.at_once(lambda node: (node, AgentSession(node.name, [*self._connection(node), command])), nodes)
+        self._sessions = {node.name: session for node, session in opened}
+        try:
+            yield
+        finally:
+            self._sessions = {}
+            for _, session in opened:
+                session.close()
+
+    def _asked(self, node: Node, arguments: Sequence[str], timeout: float) -> RemoteResult:
+        session = self._sessions.get(node.name)
+        if session is not None and session.listens:
+            return session.ask(arguments, timeout)
+        return self.run(node, ["trivet-agent", *arguments], timeout)
 
     @staticmethod
     def _answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:

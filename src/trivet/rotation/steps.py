@@ -119,6 +119,10 @@ class NodeSteps:
 
     def hand_over(self) -> None:
         """Move the database writer and the Redis primaries to another node, while new connections are held."""
+        with self._nodes.sessions(self._environment.proxies, "proxy", "galera", "redis"):
+            self._hand_over_roles()
+
+    def _hand_over_roles(self) -> None:
         if self._agents("proxy", "states")[self._node.name]["writer"] == self._node.name:
             self._hand_over_writer()
         for instance in REDIS_INSTANCES:

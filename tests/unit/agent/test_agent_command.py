@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import io
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-from trivet.agent import __main__ as command
+from trivet.agent import __main__ as program
+from trivet.agent import commands
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,6 +36,7 @@ def zipapp() -> ModuleType:
 @pytest.mark.parametrize(
     "words",
     [
+        "session proxy galera redis",
         "collect",
         "serve",
         "drain web --owner me --expires 60",
@@ -72,15 +78,49 @@ def zipapp() -> ModuleType:
 )
 def test_every_command_of_the_contract_is_known(words: str) -> None:
     arguments = words.split()
-    assert callable(command.build_parser(arguments[0]).parse_args(arguments).run)
+    assert callable(commands.build_parser(arguments[0]).parse_args(arguments).run)
 
 
 def test_a_missing_configuration_is_told_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "NODE_FILE", tmp_path / "node.json")
-    assert command.main(["redis", "status"]) == 1
+    monkeypatch.setattr(commands, "NODE_FILE", tmp_path / "node.json")
+    assert program.main(["redis", "status"]) == 1
     assert "node.json" in json.loads(capsys.readouterr().out)["error"]
+
+
+def fake_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """``fake``: says its word, or fails in a way that nobody expects."""
+
+    def run(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+        if args.word == "ill":
+            raise LookupError("nobody expects this")
+        return {"word": args.word, **config}
+
+    fake = subparsers.add_parser("fake")
+    fake.add_argument("word")
+    fake.set_defaults(run=run)
+
+
+def test_a_session_answers_one_command_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = tmp_path / "node.json"
+    node.write_text('{"name": "n1"}')
+    monkeypatch.setattr(commands, "NODE_FILE", node)
+    monkeypatch.setitem(commands.MODULES, "fake", "fake")
+    monkeypatch.setitem(sys.modules, "trivet.agent.fake", SimpleNamespace(add_commands=fake_command))  # type: ignore[arg-type]
+    questions = ['["fake", "first"]', '["fake", "ill"]', '["no", "such"]', "nonsense", '["fake", "last"]']
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(questions) + "\n"))
+    assert program.main(["session", "fake"]) == 0
+    ready, first, ill, unknown, nonsense, last, end = map(json.loads, capsys.readouterr().out.splitlines())
+    assert ready == {"session": "ready"}
+    assert first == {"code": 0, "answer": {"word": "first", "name": "n1"}}
+    assert ill == {"code": 1, "answer": {"error": "LookupError: nobody expects this"}}
+    assert (unknown["code"], nonsense["code"]) == (2, 2)
+    assert 'no command: ["no", "such"]' in unknown["answer"]["error"]
+    assert last["answer"]["word"] == "last"
+    assert end == {"answered": 5}
 
 
 def test_the_same_source_gives_the_same_zip_application(zipapp: ModuleType) -> None:
@@ -95,5 +135,5 @@ def test_the_zip_application_runs_isolated(zipapp: ModuleType, tmp_path: Path) -
     done = subprocess.run(
         [sys.executable, "-I", "-S", path, "--help"], capture_output=True, text=True, timeout=60, check=True
     )
-    for name in command.MODULES:
+    for name in commands.MODULES:
         assert name in done.stdout

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,53 @@ def test_an_agent_that_fails_is_an_error_with_its_words(body: str, message: str,
     with Nodes(ENVIRONMENT) as nodes, pytest.raises(RemoteError) as raised:
         nodes.agent(ENVIRONMENT.nodes[0], "gluster", "heal")
     assert raised.value.message == message
+
+
+AGENT = """
+case $remote in *session*) ;; *) echo '{"asked": "anew"}'; exit 0 ;; esac
+echo '{"session": "ready"}'
+while read -r line; do
+  case $line in
+    *ill*) echo '{"code": 1, "answer": {"error": "is ill"}}' ;;
+    *slow*) sleep 20 ;;
+    *gone*) exit 255 ;;
+    *) echo "{\\"code\\": 0, \\"answer\\": {\\"asked\\": $line}}" ;;
+  esac
+done
+"""
+
+
+def test_a_session_answers_without_a_connection_for_each_question(ssh: Callable[[str], Path]) -> None:
+    log = ssh(AGENT)
+    with Nodes(ENVIRONMENT) as nodes:
+        with nodes.sessions(ENVIRONMENT.nodes, "proxy", "redis"):
+            for words in (["proxy", "states"], ["redis", "status"]):
+                answers = nodes.agents(ENVIRONMENT.nodes, *words)
+                assert answers == {node.name: {"asked": words} for node in ENVIRONMENT.nodes}
+            with pytest.raises(RemoteError, match="node-1: trivet-agent ill: is ill"):
+                nodes.agent(ENVIRONMENT.nodes[0], "ill")
+            assert [words[-1] for words in calls(log)] == ["trivet-agent session proxy redis"] * 3
+        assert nodes.agent(ENVIRONMENT.nodes[0], "proxy", "states") == {"asked": "anew"}
+
+
+@pytest.mark.parametrize(("question", "timeout"), [("slow", 0.3), ("gone", 10.0)])
+def test_a_session_that_is_lost_is_an_error_once_and_then_done_without(
+    question: str, timeout: float, ssh: Callable[[str], Path]
+) -> None:
+    ssh(AGENT)
+    node = ENVIRONMENT.nodes[0]
+    with Nodes(ENVIRONMENT) as nodes, nodes.sessions([node]):
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match="node-1 was not reached"):
+            nodes.agent(node, question, timeout=timeout)
+        assert time.monotonic() - began < 4
+        assert nodes.agent(node, "proxy", "release") == {"asked": "anew"}
+
+
+@pytest.mark.parametrize(
+    "body", ["echo no such command >&2; exit 2", 'echo \'{"error": "no session"}\'', "echo nonsense"]
+)
+def test_an_agent_without_sessions_is_asked_as_ever(body: str, ssh: Callable[[str], Path]) -> None:
+    ssh(f"case $remote in *session*) {body} ; exit ;; esac; echo '{{}}'")
+    with Nodes(ENVIRONMENT) as nodes, nodes.sessions(ENVIRONMENT.nodes, "proxy"):
+        assert nodes.agents(ENVIRONMENT.nodes, "proxy", "states") == {node.name: {} for node in ENVIRONMENT.nodes}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``session``: answers one question after the other, for as long as whoever asks keeps the connection.
+
+While clients are held, every start of a program is time that they wait: Python and its modules are a tenth of a second
+on an idle core, and several tenths on a busy one. A session is started before, with the modules that will be needed.
+
+Each line of standard input is the words of a command as a JSON list; each line of standard output is
+``{"code": …, "answer": {…}}``, after a first one that says that it listens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from trivet.agent.commands import MODULES, answer
+
+READY = {"session": "ready"}
+
+
+def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``session`` to the agent's command line."""
+    session = subparsers.add_parser("session", help="answer commands from standard input, a JSON list a line")
+    session.add_argument("load", nargs="*", choices=tuple(MODULES), help="commands to be ready for")
+    session.set_defaults(run=run_session)
+
+
+def run_session(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer until standard input ends."""
+    for command in args.load:
+        importlib.import_module(f"trivet.agent.{MODULES[command]}")
+    _say(READY)
+    answered = 0
+    for line in sys.stdin:
+        _say(_answer(line))
+        answered += 1
+    return {"answered": answered}
+
+
+def _answer(line: str) -> dict[str, Any]:
+    try:
+        words = json.loads(line)
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("not a list of words")
+        code, said = answer(words)
+    except (ValueError, SystemExit) as problem:
+        return {"code": 2, "answer": {"error": f"no command: {line.strip()} ({problem})"}}
+    except Exception as problem:
+        # Whatever it is, the next question may be the one that releases the clients.
+        return {"code": 1, "answer": {"error": f"{type(problem).__name__}: {problem}"}}
+    return {"code": code, "answer": said}
+
+
+def _say(words: Mapping[str, Any]) -> None:
+    print(json.dumps(words), flush=True)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A ``trivet-agent session`` on a node: questions are answered without a program being started for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+
+from trivet.remote.result import RemoteResult
+
+OPEN_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+READY = "ready"
+
+
+class AgentSession:
+    """One agent that listens, through one SSH connection.
+
+    :param command: opens it: the words of ssh with the agent's.
+    """
+
+    def __init__(self, node: str, command: Sequence[str]) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._unread = b""
+        # A session of its own: the operator's Ctrl-C must reach this program and not cut a step off half-way.
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            bufsize=0,
+        )
+        line = self._line(OPEN_SECONDS)
+        self._listens = line is not None and line.get("session") == READY
+        if not self._listens:
+            self.close()
+
+    @property
+    def listens(self) -> bool:
+        """Whether it can be asked: an agent that does not know sessions, or was lost, cannot."""
+        return self._listens
+
+    def ask(self, arguments: Sequence[str], timeout: float) -> RemoteResult:
+        """The answer to one command, as if it had been run by itself.
+
+        :param timeout: seconds; when it runs out, the node counts as not reached and the session is over.
+        """
+        with self._lock:
+            line = self._line(timeout) if self._send(arguments) else None
+            if line is None or "code" not in line:
+                # Customers may be held meanwhile: what hangs is not waited for.
+                self._process.kill()
+                self.close()
+                return RemoteResult.unreached(self._node, f"no answer within {timeout:.0f} s, or the session broke off")
+            return RemoteResult(self._node, int(line["code"]), json.dumps(line["answer"]), "")
+
+    def close(self) -> None:
+        """End it. Harmless when it has ended."""
+        self._listens = False
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        try:
+            self._process.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, arguments: Sequence[str]) -> bool:
+        if self._process.stdin is None or not self._listens:
+            return False
+        try:
+            self._process.stdin.write(json.dumps(list(arguments)).encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+    def _line(self, timeout: float) -> dict[str, object] | None:
+        """The next line of JSON; None when there is none in time, or what comes is none."""
+        end = time.monotonic() + timeout
+        while b"\n" not in self._unread:
+            left = end - time.monotonic()
+            if self._process.stdout is None or left <= 0:
+                return None
+            if select.select([self._process.stdout], [], [], left)[0]:
+                data = os.read(self._process.stdout.fileno(), 65536)
+                if not data:
+                    return None
+                self._unread += data
+        line, self._unread = self._unread.split(b"\n", 1)
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        return said if isinstance(said, dict) else None
