@@ -243,6 +243,7 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         ("files", "node-1", BROKEN, "Stopped", {"node-1.files.volume_status": "Stopped"}),
         ("files", "node-1", BROKEN, "keeps 2 copies", {"node-1.files.replicas": 2}),
         ("files", "node-1", BROKEN, "does not reach", {"node-1.files.heal.1.connected": False}),
+        ("files", "node-1", BROKEN, "hear the brick of node-2", {"node-1.files.bricks_unheard": (address(2),)}),
         ("files", "node-1", BROKEN, "sees 0 of 3 bricks", {"node-1.files.heal": ()}),
         ("files", None, BUSY, "4 files to heal (noted by node-2)", {"node-1.files.heal.1.pending": 4}),
         ("files", None, BROKEN, "1 file in split-brain", {"node-3.files.heal.*.split_brain": 1}),

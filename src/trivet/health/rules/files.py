@@ -78,6 +78,12 @@ def _of_mount(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Findin
     elif not files.writable:
         reason = f"{MOUNT} takes no write: {files.mount_error or 'no reason given'}"
         yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"findmnt {MOUNT}"))
+    # Known while the report of what is to heal is not: a brick that hangs hangs that as well.
+    lost = frozenset(cluster.expectation.node_at(address) or address for address in files.bricks_unheard)
+    if lost:
+        reason = f"its mount does not hear the brick of {listed(lost)}"
+        command = cluster.on(node, f"gluster volume status {VOLUME}")
+        yield Finding(SERVICE, node, cluster.absence(SERVICE, lost, frozenset()), reason, command)
 
 
 def _of_healing(cluster: Cluster) -> Iterator[Finding]:
