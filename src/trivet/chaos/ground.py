@@ -6,13 +6,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from trivet.lab import LabState, chaos_table, instances
+from trivet.lab.machine import POOL
 from trivet.lab.shell import attempt, run
 
 INTERFACE = "eth0"
 POWER_SECONDS = 120.0
+STORAGE = Path("/var/lib/incus/storage-pools") / POOL
+"""The btrfs file system of the labs, on which every node is a subvolume."""
 FORGET = "systemctl stop trivet-heal; rm -f /run/trivet/heal-memory.json; systemctl start trivet-heal"
 
 
@@ -60,6 +64,9 @@ class LabGround:
         if mib is not None:
             run([*device, "set", node, "root", f"size={mib}MiB"])
         elif run([*device, "get", node, "root", "size"]).strip():
+            # By the pool first: Incus asks the full subvolume itself, which may refuse even that ("quota exceeded", seen).
+            number = run(["btrfs", "inspect-internal", "rootid", str(STORAGE / "containers" / node)]).strip()
+            run(["btrfs", "qgroup", "limit", "none", f"0/{number}", str(STORAGE)])
             run([*device, "unset", node, "root", "size"])
 
     def power_off(self, nodes: Sequence[str]) -> None:
