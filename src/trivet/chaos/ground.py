@@ -64,7 +64,7 @@ class LabGround:
         if mib is not None:
             run([*device, "set", node, "root", f"size={mib}MiB"])
         elif run([*device, "get", node, "root", "size"]).strip():
-            # By the pool first: Incus asks the full subvolume itself, which may refuse even that ("quota exceeded", seen).
+            # By the pool first: the full subvolume itself, which Incus asks, may refuse even that (seen).
             number = run(["btrfs", "inspect-internal", "rootid", str(STORAGE / "containers" / node)]).strip()
             run(["btrfs", "qgroup", "limit", "none", f"0/{number}", str(STORAGE)])
             run([*device, "unset", node, "root", "size"])
