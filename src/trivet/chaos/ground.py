@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from trivet.errors import LabError
 from trivet.lab import LabState, chaos_table, instances
 from trivet.lab.machine import POOL
 from trivet.lab.shell import attempt, run
@@ -18,6 +19,18 @@ POWER_SECONDS = 120.0
 STORAGE = Path("/var/lib/incus/storage-pools") / POOL
 """The btrfs file system of the labs, on which every node is a subvolume."""
 FORGET = "systemctl stop trivet-heal; rm -f /run/trivet/heal-memory.json; systemctl start trivet-heal"
+
+
+def referenced_bytes(shown: str, number: str) -> int:
+    """What a subvolume holds, as its quota counts it, from the output of ``btrfs qgroup show --raw``.
+
+    :raises LabError: it is not there.
+    """
+    for line in shown.splitlines():
+        words = line.split()
+        if words and words[0] == f"0/{number}":
+            return int(words[1])
+    raise LabError(f"btrfs does not say what subvolume {number} holds", f"btrfs qgroup show {STORAGE}")
 
 
 class LabGround:
@@ -59,15 +72,15 @@ class LabGround:
     def memory_mib(self, node: str) -> int:
         return instances.listed()[node].memory_mib
 
-    def limit_disk(self, node: str, mib: int | None) -> None:
-        device = ["incus", "config", "device"]
-        if mib is not None:
-            run([*device, "set", node, "root", f"size={mib}MiB"])
-        elif run([*device, "get", node, "root", "size"]).strip():
-            # By the pool first: the full subvolume itself, which Incus asks, may refuse even that (seen).
-            number = run(["btrfs", "inspect-internal", "rootid", str(STORAGE / "containers" / node)]).strip()
-            run(["btrfs", "qgroup", "limit", "none", f"0/{number}", str(STORAGE)])
-            run([*device, "unset", node, "root", "size"])
+    def limit_disk(self, node: str, room_mib: int | None) -> None:
+        # Past Incus, and by the pool: a full subvolume, which Incus asks, may refuse even to be given room (seen).
+        subvolume = str(STORAGE / "containers" / node)
+        number = run(["btrfs", "inspect-internal", "rootid", subvolume]).strip()
+        limit = "none"
+        if room_mib is not None:
+            shown = run(["btrfs", "qgroup", "show", "--raw", "--sync", "-f", subvolume])
+            limit = str(referenced_bytes(shown, number) + room_mib * 2**20)
+        run(["btrfs", "qgroup", "limit", limit, f"0/{number}", str(STORAGE)])
 
     def power_off(self, nodes: Sequence[str]) -> None:
         _at_once(lambda node: instances.stop(node, force=True), nodes)

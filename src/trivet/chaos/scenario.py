@@ -71,8 +71,8 @@ class Ground(Protocol):
     def memory_mib(self, node: str) -> int:
         """The node's memory."""
 
-    def limit_disk(self, node: str, mib: int | None) -> None:
-        """Bound the node's root disk, or take the bound away."""
+    def limit_disk(self, node: str, room_mib: int | None) -> None:
+        """Leave the node's root disk so much room beyond what it holds, or take the bound away."""
 
     def power_off(self, nodes: Sequence[str]) -> None:
         """Cut the power of nodes, of all at the same time."""

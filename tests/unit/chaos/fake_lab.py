@@ -78,8 +78,8 @@ class FakeGround:
     def memory_mib(self, node: str) -> int:
         return 2048
 
-    def limit_disk(self, node: str, mib: int | None) -> None:
-        self.done.append(f"disk of {node}: {mib}")
+    def limit_disk(self, node: str, room_mib: int | None) -> None:
+        self.done.append(f"disk of {node}: {room_mib}")
 
     def power_off(self, nodes: Sequence[str]) -> None:
         self.done.append(f"off: {' '.join(nodes)}")

@@ -48,8 +48,7 @@ def scenarios() -> Iterator[Scenario]:
 
 
 def _fill(ground: Ground, aim: Aim) -> None:
-    used_mib = int(ground.on(aim.victim, "du -sxm /").split()[0])
-    ground.limit_disk(aim.victim, used_mib + ROOM_MIB)
+    ground.limit_disk(aim.victim, ROOM_MIB)
     # It ends by the quota. The bound of the count holds where the quota does not.
     ground.on(aim.victim, f"dd if=/dev/zero of={BALLAST} bs=1M count={4 * ROOM_MIB} 2>/dev/null; true")
 
