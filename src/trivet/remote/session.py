@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from trivet.remote.result import RemoteResult
 
@@ -82,7 +83,7 @@ class AgentSession:
             return False
         return True
 
-    def _line(self, timeout: float) -> dict[str, object] | None:
+    def _line(self, timeout: float) -> dict[str, Any] | None:
         """The next line of JSON; None when there is none in time, or what comes is none."""
         end = time.monotonic() + timeout
         while b"\n" not in self._unread:
