@@ -23,8 +23,8 @@ DOWN_LOOKS = 2
 """systemd restarts what crashed within seconds; this is for what stays down."""
 HUNG_LOOKS = 4
 PROXY_HUNG_LOOKS = 2
-"""One loop of HAProxy serves its admin socket and its clients: while it is silent everybody who asks its gateway address
-waits, and nobody else takes the address, since keepalived sees that the port listens."""
+"""One loop of HAProxy serves its admin socket and its clients: while it is silent everybody who asks its gateway
+address waits, and nobody else takes the address, since keepalived sees that the port listens."""
 DISTURBED_LOOKS = 6
 """For what often mends itself: a member that finds its cluster again, a limit that a run is about to lift."""
 OUTAGE_LOOKS = 3
