@@ -128,7 +128,7 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
         node = run.until("step begins", step="start")["node"]
         on(node, "rm -f /var/lib/mysql/grastate.dat /var/lib/mysql/gvwstate.dat /var/lib/mysql/galera.cache")
         run.until("step ends", node=node, step="soak")
-        transfers.append(on(node, "journalctl -u mariadb -b --no-pager"))
+        transfers.append(on(node, "journalctl -b --no-pager"))
 
     def has_no_room(run: Run) -> None:
         node = run.until("step begins", step="start")["node"]
