@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from trivet.agent.journal import merge, parse
+from trivet.agent.journal import KEPT_JOURNALS, merge, parse
 from trivet.errors import RotationHalted
 
 Line = dict[str, Any]
@@ -112,6 +112,10 @@ class Journal:
         """Write to this machine's copy only from now on: without the lease, another runner may write the next line."""
         self._nodes_alone = True
 
+    def spread(self) -> None:
+        """Give the nodes that answer the lines that their copies lack."""
+        self._send({name: lines for name, lines in self._unsent.items() if lines})
+
     def write(self, kind: str, *, majority: bool = False, **values: Any) -> None:
         """Append one line and wait until it is on disk, here and on the nodes that answer.
 
@@ -129,12 +133,40 @@ class Journal:
             unsent.append(line)
         if self._nodes_alone:
             return
-        acknowledged = self._copies.append(self.id, {name: list(lines) for name, lines in self._unsent.items()})
+        acknowledged = self._send(self._unsent)
+        if majority:
+            _need_majority(acknowledged, self._copies, "written")
+
+    def _send(self, unsent: Mapping[str, list[Line]]) -> int:
+        """Append to the nodes' copies; how many nodes have it all on disk."""
+        acknowledged = self._copies.append(self.id, {name: list(lines) for name, lines in unsent.items()})
         for name, stop in acknowledged.items():
             self._unsent[name] = []
             self.stop_requested_by = stop or self.stop_requested_by
-        if majority:
-            _need_majority(len(acknowledged), self._copies, "written")
+        return len(acknowledged)
+
+
+def bring_together(label: str, copies: JournalCopies) -> None:
+    """Complete the nodes' copies of earlier journals where they differ.
+
+    A runner that was killed may have left its last line on one node only, and a machine that replaced another has the
+    end of a journal only: such a line would be gone with the next node that gets a new machine, and a change that was
+    done would count as broken off again.
+
+    :raises RotationHalted: when no majority of the nodes answers.
+    """
+    for name in _differing(copies.summaries()):
+        Journal.reopened(label, name, copies).spread()
+
+
+def _differing(listed: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """Of the journals that no node may have forgotten yet, those that not every node has up to the same line."""
+    stands: dict[str, list[tuple[str, float | None]]] = {}
+    for summaries in listed.values():
+        for summary in summaries:
+            stands.setdefault(summary["id"], []).append((summary["state"], summary["last"]))
+    kept = sorted(stands)[-KEPT_JOURNALS:]
+    return [name for name in kept if len(stands[name]) < len(listed) or len(set(stands[name])) > 1]
 
 
 def _need_majority(answers: int, copies: JournalCopies, what: str) -> None:

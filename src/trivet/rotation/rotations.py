@@ -22,7 +22,7 @@ from trivet.rotation.engine import (
     check_input,
     current_step,
 )
-from trivet.rotation.journal import Journal, newest_first
+from trivet.rotation.journal import Journal, bring_together, newest_first
 from trivet.rotation.lease import run_owner
 from trivet.rotation.plan import Plan, PlannedNode
 from trivet.rotation.progress import Progress, progress_of
@@ -200,6 +200,7 @@ class Rotations:
         recorded: str | None,
         current: tuple[str, Step] | None = None,
     ) -> RotationReport:
+        bring_together(self._environment.label, cluster.journals)
         journal = Journal.begin(self._environment.label, self._owner, cluster.journals)
         journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict())
         journal.write("snapshot", **cluster.view().to_line("before"))

@@ -65,6 +65,19 @@ def test_one_node_after_the_other_and_the_writer_last() -> None:
     assert [event["event"] for event in events] == ["plan", *["step begins", "step ends"] * 27, "report"]
 
 
+def test_a_change_first_completes_the_nodes_copies_of_earlier_ones() -> None:
+    world = World()
+    rotations(world).apply(RESIZE)
+    whole = journal(world)
+    world.machines["node-2"].journals.clear()
+    del journal(world, "node-3")[-1]
+    rotations(world).apply(change_of(Kind.RESTART))
+    for name in NAMES:
+        earlier, own = sorted(world.machines[name].journals.items())
+        assert earlier[1] == whole
+        assert own[1] == journal(world)
+
+
 @pytest.mark.parametrize("failing", [None, Step.START])
 def test_every_change_leaves_its_report(failing: Step | None) -> None:
     world, events = World(), []
