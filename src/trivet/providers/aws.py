@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_on_controller
@@ -92,6 +93,10 @@ class AwsProvider:
 
     def step_back(self, node: Node) -> None:
         """Nothing: every machine has cores of its own."""
+
+    def runner_aside(self) -> AbstractContextManager[None]:
+        """Nothing: the runner's machine is none of the nodes."""
+        return nullcontext()
 
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""

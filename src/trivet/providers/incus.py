@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from trivet.errors import InputError
-from trivet.lab import Lab, LabState, instances
+from trivet.lab import Lab, LabState, cores, instances
 from trivet.model.environment import Environment, Node
 from trivet.model.size import Size
 
@@ -57,6 +59,10 @@ class IncusProvider:
     def step_back(self, node: Node) -> None:
         """Give the container the same share as the others."""
         instances.share(node.name, 100)
+
+    def runner_aside(self) -> AbstractContextManager[None]:
+        """Let the containers run before the runner: on real machines it takes no core of a node."""
+        return cores.aside()
 
     def record(self, size: str) -> None:
         """Write the size into the lab's state, from which its inventory comes."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from trivet.errors import InputError
@@ -41,6 +42,9 @@ class Provider(Protocol):
 
     def step_back(self, node: Node) -> None:
         """The node serves again: it gets its whole share."""
+
+    def runner_aside(self) -> AbstractContextManager[None]:
+        """While the runner makes a change: where it shares cores with the nodes, they come first."""
 
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""

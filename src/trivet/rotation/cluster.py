@@ -7,8 +7,8 @@ The engine decides and knows nothing of how: tests give it a simulated cluster t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -127,9 +127,14 @@ class LiveCluster:
         """The steps of a node for a change."""
         return NodeSteps(self._environment, self._nodes, self._environment.node(node), change, owner, tell)
 
-    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Lease:
-        """The environment's lease."""
-        return Lease(self._nodes, owner, purpose, patience=patience, tell=tell)
+    @contextmanager
+    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Iterator[Lease]:
+        """The environment's lease; while it is held the nodes come before the runner where they share cores."""
+        with (
+            Lease(self._nodes, owner, purpose, patience=patience, tell=tell) as lease,
+            provider_for(self._environment).runner_aside(),
+        ):
+            yield lease
 
     def lease_holder(self) -> str | None:
         """Who holds the lease, since when and what for, in words; None when nobody does."""

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a runner shares this machine's cores with the nodes of a lab.
+
+On real machines a runner takes no core of a node. Here it does, and a playbook alone wants a whole one: while a node is
+changed the others would serve slower than they do in life, and the figures of customers would be those of the runner.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+GROUP = "trivet-runner"
+PER_CENT = 3
+"""Of a node's share, when the nodes want the cores too; an idle core is the runner's all the same."""
+
+
+class _Controller(NamedTuple):
+    """The kernel's controller of the cores; its two versions count shares in different units (cgroups(7))."""
+
+    root: Path
+    share: str
+    whole: int
+    origin: Path
+
+
+@contextmanager
+def aside(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Iterator[None]:
+    """Have this process, and what it starts meanwhile, run after the nodes.
+
+    What it started before keeps its share: a probe measures like the customers do. Where the controller of the cores
+    may not be written to, nothing is done, and only figures suffer.
+    """
+    controller = _controller(cgroups, own)
+    moved = controller is not None and _moved_into_group(controller)
+    try:
+        yield
+    finally:
+        if controller is not None and moved:
+            _move(controller.origin)
+            _remove(controller.root / GROUP)
+
+
+def _controller(cgroups: Path, own: Path) -> _Controller | None:
+    """The controller of the cores, and where this process is now; None where there is none."""
+    places = {
+        names: path.lstrip("/")
+        for _, names, path in (line.split(":", 2) for line in own.read_text(encoding="utf-8").splitlines())
+    }
+    for names, path in places.items():
+        if "cpu" in names.split(","):
+            root = cgroups / "cpu"
+            return _Controller(root, "cpu.shares", 1024, _existing(root / path, root))
+    enabled = cgroups / "cgroup.subtree_control"
+    if enabled.exists() and "cpu" in enabled.read_text(encoding="utf-8").split():
+        return _Controller(cgroups, "cpu.weight", 100, _existing(cgroups / places.get("", ""), cgroups))
+    return None
+
+
+def _existing(place: Path, root: Path) -> Path:
+    """The place, or the root where it is not mounted: a container may see only a part of the tree."""
+    return place if place.is_dir() else root
+
+
+def _moved_into_group(controller: _Controller) -> bool:
+    group = controller.root / GROUP
+    try:
+        group.mkdir(exist_ok=True)
+        (group / controller.share).write_text(str(controller.whole * PER_CENT // 100), encoding="utf-8")
+    except OSError:
+        return False
+    return _move(group)
+
+
+def _move(group: Path) -> bool:
+    try:
+        (group / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def _remove(group: Path) -> None:
+    """Remove the group unless another runner is in it, or a process that this one left behind."""
+    try:
+        group.rmdir()
+    except OSError:
+        return

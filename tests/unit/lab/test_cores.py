@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a runner goes while the nodes come first, on a tree of files like the kernel's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from trivet.lab import cores
+
+GROUP = cores.GROUP
+
+
+class Tree:
+    """Files in place of control groups: what was written is what the kernel would have been told."""
+
+    def __init__(self, folder: Path, own: str) -> None:
+        self.root = folder / "cgroup"
+        self.root.mkdir()
+        self.own = folder / "own"
+        self.own.write_text(own, encoding="utf-8")
+
+    def aside(self):  # type: ignore[no-untyped-def]
+        return cores.aside(self.root, self.own)
+
+    def read(self, path: str) -> str | None:
+        file = self.root / path
+        return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def test_with_controllers_of_their_own_the_runner_gets_a_small_share_and_returns_to_where_it_was(
+    tmp_path: Path,
+) -> None:
+    tree = Tree(tmp_path, "3:cpuset:/\n2:cpu,cpuacct:/session\n0::/\n")
+    (tree.root / "cpu" / "session").mkdir(parents=True)
+    with tree.aside():
+        assert tree.read(f"cpu/{GROUP}/cpu.shares") == "30"
+        assert tree.read(f"cpu/{GROUP}/cgroup.procs") == str(os.getpid())
+        assert tree.read("cpu/session/cgroup.procs") is None
+    assert tree.read("cpu/session/cgroup.procs") == str(os.getpid())
+
+
+def test_with_one_tree_of_all_controllers_too(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "0::/user.slice/session-1.scope\n")
+    (tree.root / "user.slice" / "session-1.scope").mkdir(parents=True)
+    (tree.root / "cgroup.subtree_control").write_text("memory cpu pids\n", encoding="utf-8")
+    with tree.aside():
+        assert tree.read(f"{GROUP}/cpu.weight") == "3"
+        assert tree.read(f"{GROUP}/cgroup.procs") == str(os.getpid())
+    assert tree.read("user.slice/session-1.scope/cgroup.procs") == str(os.getpid())
+
+
+@pytest.mark.parametrize("own", ["0::/\n", "3:cpuset:/\n0::/\n"])
+def test_without_a_controller_nothing_is_done(tmp_path: Path, own: str) -> None:
+    tree = Tree(tmp_path, own)
+    (tree.root / "cgroup.subtree_control").write_text("memory pids\n", encoding="utf-8")
+    with tree.aside():
+        assert [file.name for file in tree.root.iterdir()] == ["cgroup.subtree_control"]
+
+
+def test_what_may_not_be_written_to_stops_nobody(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "1:cpu:/\n")
+    with tree.aside():
+        assert list(tree.root.iterdir()) == []
+
+
+def test_a_failure_meanwhile_does_not_keep_the_runner_aside(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, "1:cpu:/\n")
+    (tree.root / "cpu").mkdir()
+    with pytest.raises(KeyError), tree.aside():
+        raise KeyError
+    assert tree.read("cpu/cgroup.procs") == str(os.getpid())
