@@ -14,6 +14,7 @@ import pytest
 from commands import Run, healthy, incus, measure, on, row, sizes
 
 from trivet.api import Environment
+from trivet.chaos.ground import LabGround
 from trivet.lab import Lab, LabState
 from trivet.probe import ProbeReport
 
@@ -132,11 +133,10 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
 
     def has_no_room(run: Run) -> None:
         node = run.until("step begins", step="start")["node"]
-        used_mib = int(on(node, "du -sxm /").split()[0])
-        incus("config", "device", "set", node, "root", f"size={used_mib + ROOM_MIB}MiB")
+        LabGround(lab).limit_disk(node, ROOM_MIB)
         on(node, "dd if=/dev/zero of=/ballast bs=1M count=4096 2>/dev/null; true")
         halted(run, node, "start", "quota exceeded")
-        incus("config", "device", "unset", node, "root", "size")
+        LabGround(lab).limit_disk(node, None)
         on(node, "rm -f /ballast")
 
     def loses_its_network(run: Run) -> None:
