@@ -20,7 +20,7 @@ from trivet.model import Environment
 from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
 from trivet.rotation.engine import RotationReport, StopRequest
 from trivet.rotation.plan import Plan
-from trivet.rotation.rotations import Rotations
+from trivet.rotation.rotations import Rotations, refuse
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]
@@ -108,19 +108,24 @@ def replace(
 
 
 def make(environment: Environment, change: Change, output: Output, *, plan: bool, yes: bool, probe: float) -> None:
-    """Show a change, ask, make it, and show what it did."""
+    """Show a change, ask, make it, and show what it did.
+
+    :raises InputError: when it is refused: before a probe begins to place orders.
+    """
+    if output.json and not (plan or yes):
+        raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
+    shown = None
+    if plan or probe or not yes:
+        shown = Rotations(environment).plan(change)
+    if shown and (plan or not yes):
+        show_plan(output, shown)
+    if plan:
+        raise typer.Exit(REFUSED if shown and shown.refusals else 0)
+    if shown:
+        refuse(shown)
+    if not yes:
+        typer.confirm("Do this?", abort=True)
     with stoppable(output) as stop:
-        shown = None
-        if plan or not (yes or output.json):
-            shown = Rotations(environment).plan(change)
-            show_plan(output, shown)
-        if plan:
-            raise typer.Exit(REFUSED if shown and shown.refusals else 0)
-        if not yes:
-            if output.json:
-                raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
-            if shown and not shown.refusals:
-                typer.confirm("Do this?", abort=True)
         run(environment, output, lambda rotations: rotations.apply(change, shown), stop, probe)
 
 
@@ -157,6 +162,7 @@ def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopReque
     def heed(number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if stop.at_once:
+            output.event("stopping", text=f"{name} once more: stopped at once; `trivet rotation status` says where")
             raise KeyboardInterrupt
         if after_step:
             text = f"{name}: stopping after this step (again: at once)"

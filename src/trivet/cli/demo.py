@@ -14,7 +14,7 @@ from trivet.cli.change import show_times, stoppable, tell
 from trivet.cli.converge import converge_environment
 from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import show_report
+from trivet.cli.probe import show_figures
 from trivet.cli.status import shown
 from trivet.errors import RotationHalted
 from trivet.health.findings import State
@@ -58,13 +58,11 @@ def demo(
             rate,
             lambda listener: Rotations(environment, listener, stop).apply(change),
             listener=lambda event: tell(output, event),
-            partial=lambda figures: show_report(output, figures),
+            partial=lambda figures: show_figures(output, figures),
         )
     show_times(output, rotation)
-    if json:
-        output.data({"event": "probe", **report.to_json()})
-    else:
-        show_report(output, report)
+    show_figures(output, report)
+    if not json:
         output.print("the shop: " + "  ".join(Lab(name).status().urls))
         output.print(f"look around: bin/trivet status {name}    remove it: bin/demo --down")
     raise typer.Exit(0 if report.ok else FAILED)

@@ -89,13 +89,10 @@ def beside_probe(
         show(output, work(listener))
         return
     report, result = measured(
-        environment, rate, work, listener=listener, partial=lambda figures: show_report(output, figures)
+        environment, rate, work, listener=listener, partial=lambda figures: show_figures(output, figures)
     )
     show(output, result)
-    if output.json:
-        output.data({"event": "probe", **report.to_json()})
-    else:
-        show_report(output, report)
+    show_figures(output, report)
     if not report.ok:
         raise typer.Exit(FAILED)
 
@@ -124,6 +121,14 @@ def _follow(running: BackgroundProbe, output: Output) -> None:
         time.sleep(5)
         live = running.live()
         output.event("live", text=f"{live.requests} requests, {live.failures} failed, p99 {live.p99_ms:.0f} ms")
+
+
+def show_figures(output: Output, report: ProbeReport) -> None:
+    """The figures of a probe beside a change: as text, or as one JSON line, the event ``probe report``."""
+    if output.json:
+        output.data({"event": "probe report", **report.to_json()})
+    else:
+        show_report(output, report)
 
 
 def show_report(output: Output, report: ProbeReport) -> None:

@@ -13,7 +13,7 @@ from trivet.ansible import load_environment
 from trivet.cli.change import Env, Json, run, stoppable
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import ProbeRate
-from trivet.errors import InputError
+from trivet.errors import InputError, LeaseHeld
 from trivet.rotation.rotations import Rotations
 
 app = typer.Typer(
@@ -93,6 +93,8 @@ def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
     """
     output = output_for(json)
     environment = load_environment(env)
+    # Before a probe begins to place orders.
+    Rotations(environment).check_open()
     with stoppable(output) as stop:
         run(environment, output, Rotations.resume, stop, probe)
 
@@ -101,19 +103,28 @@ def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
 def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
     """End the change where it is: the node in hand is brought back into use as it is, the others are not touched.
 
-    While its runner lives it is asked to stop at its next safe point; say abort again when it has.
+    While its runner lives it is asked to stop at its next safe point: exit code 1, the change is not over. Say abort
+    again when it has stopped. The lease of a dead runner is waited for, a minute and a half at most.
     """
     output = output_for(json)
     environment = load_environment(env)
     rotations = Rotations(environment)
-    holder = rotations.status().get("held_by")
-    if holder:
+    rotations.check_open()
+    _ask(output, yes, "End it, and bring the node in hand back into use as it is?")
+    found = rotations.status()
+    holder = str(found.get("held_by"))
+    own_runner = holder.startswith(f"{found['owner']} since ")
+    if own_runner:
         name = rotations.request_stop()
         output.event("stopping", text=f"{holder}: was asked to stop {name} at its next safe point")
-        return
-    _ask(output, yes, "End it, and bring the node in hand back into use as it is?")
-    with stoppable(output) as stop:
-        run(environment, output, Rotations.abort, stop)
+    try:
+        with stoppable(output) as stop:
+            run(environment, output, Rotations.abort, stop)
+    except LeaseHeld:
+        if not own_runner:
+            raise
+        output.event("stopping", text="it renews its lease, so it lives: say abort again when it has stopped")
+        raise typer.Exit(NOT_OVER) from None
 
 
 @app.command()
@@ -124,6 +135,7 @@ def rollback(env: Env, yes: Yes = False, probe: ProbeRate = 0.0, json: Json = Fa
     """
     output = output_for(json)
     environment = load_environment(env)
+    Rotations(environment).check_open()
     _ask(output, yes, "Take it back on every node that it has touched?")
     with stoppable(output) as stop:
         run(environment, output, Rotations.rollback, stop, probe)

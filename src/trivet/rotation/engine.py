@@ -16,6 +16,7 @@ from typing import Any
 from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
 from trivet.health.findings import State
+from trivet.model import Environment
 from trivet.model.size import SMALLEST_NODE_MIB, size_named
 from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, HeldLease, Steps
@@ -131,7 +132,8 @@ class Planner:
 def check_input(cluster: Cluster, change: Change) -> None:
     """Refuse what could never be done, before any node is asked.
 
-    :raises InputError: for too few nodes, an unknown node, an unknown or too small size, a provider that cannot do it.
+    :raises InputError: for too few nodes, an unknown node, a web node, one that is named twice, an unknown or too small
+        size, a provider that cannot do it.
     """
     environment = cluster.environment
     if change.kind is Kind.REPLACE and environment.provider == "aws":
@@ -145,8 +147,7 @@ def check_input(cluster: Cluster, change: Change) -> None:
             "stop the machine, resize it, start it, then `trivet converge`: "
             "one node cannot be resized without downtime",
         )
-    for name in change.nodes:
-        environment.node(name)
+    _check_names(environment, change.nodes)
     if change.kind is not Kind.RESIZE:
         return
     target = size_named(change.size)
@@ -156,6 +157,19 @@ def check_input(cluster: Cluster, change: Change) -> None:
             f"size {target.name} gives a node {memory} MiB; "
             f"every service together needs at least {SMALLEST_NODE_MIB} MiB"
         )
+
+
+def _check_names(environment: Environment, names: tuple[str, ...]) -> None:
+    """Refuse what is no service node, and a node that is named twice: it would be taken out twice."""
+    service_nodes = [node.name for node in environment.nodes]
+    for name in names:
+        if environment.node(name).name not in service_nodes:
+            raise InputError(
+                f"{name} is a web node, which no rolling change takes: a new one takes its place",
+                f"trivet scale-out {environment.label} --web 1, then trivet scale-in {environment.label} --web 1",
+            )
+        if names.count(name) > 1:
+            raise InputError(f"{name} is named twice")
 
 
 def settled(cluster: Cluster, enough: Callable[[View], bool] = lambda view: False) -> View:

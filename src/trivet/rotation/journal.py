@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from trivet.agent.journal import KEPT_JOURNALS, merge, parse
+from trivet.agent.journal import KEPT_JOURNALS, OPEN_STATES, merge, parse
 from trivet.errors import RotationHalted
 
 Line = dict[str, Any]
@@ -185,7 +185,24 @@ def newest_first(listed: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, A
     for summaries in listed.values():
         for summary in summaries:
             copies.setdefault(summary["id"], []).append(summary)
-    return [_whole(copies[name]) for name in sorted(copies, reverse=True)]
+    whole = [_whole(copies[name]) for name in sorted(copies, reverse=True)]
+    taken_back = _taken_back(whole)
+    return [{**item, "state": "rolled back"} if item["id"] in taken_back else item for item in whole]
+
+
+def rolled_back(listed: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """The journals that say that they are open, though another, done, took them back: its runner died too early.
+
+    :param listed: the nodes' summaries.
+    """
+    said = {summary["id"] for summaries in listed.values() for summary in summaries if summary["state"] in OPEN_STATES}
+    return [item["id"] for item in newest_first(listed) if item["state"] == "rolled back" and item["id"] in said]
+
+
+def _taken_back(journals: list[dict[str, Any]]) -> set[str]:
+    """Ids of the open ones among these that another of them, which is done, took back."""
+    by_others = {item["change"].get("rolls_back") for item in journals if item["state"] == "done"}
+    return {item["id"] for item in journals if item["id"] in by_others and item["state"] in OPEN_STATES}
 
 
 def _whole(copies: list[dict[str, Any]]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Progress:
 
     @classmethod
     def of(cls, lines: Sequence[Mapping[str, Any]]) -> Progress:
-        """Read a journal; its first line is the plan.
+        """Read a journal; its first line is the plan, which may say at which node and step the change begins.
 
         :raises ValueError: when it has no plan.
         """
@@ -43,7 +43,9 @@ class Progress:
         touched: list[str] = []
         current: str | None = None
         step: Step | None = None
-        for line in lines:
+        # A rollback begins in the middle of a node; killed before its first step, it must not look untouched.
+        begun = [{**plan["current"], "kind": "begin"}] if plan.get("current") else []
+        for line in [*begun, *lines]:
             kind, node = line["kind"], line.get("node")
             if kind == "begin":
                 current, step = node, Step(line["step"])

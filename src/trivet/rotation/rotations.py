@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
-from trivet.errors import InputError, RotationHalted, TrivetError
+from trivet.errors import InputError, RotationHalted, RotationStopped, TrivetError
 from trivet.model import Environment
 from trivet.report import ReportFiles
 from trivet.rotation.change import Change, Kind, Step, is_rolling
@@ -22,12 +22,21 @@ from trivet.rotation.engine import (
     check_input,
     current_step,
 )
-from trivet.rotation.journal import Journal, bring_together, newest_first
+from trivet.rotation.journal import Journal, bring_together, newest_first, rolled_back
 from trivet.rotation.lease import run_owner
 from trivet.rotation.plan import Plan, PlannedNode
 from trivet.rotation.progress import Progress, progress_of
 from trivet.rotation.report import leave_report, reported
 from trivet.rotation.view import View
+
+
+def refuse(plan: Plan) -> None:
+    """Refuse what a plan refuses.
+
+    :raises InputError: with every reason, and what to do about the first.
+    """
+    if plan.refusals:
+        raise InputError("; ".join(item.reason for item in plan.refusals), plan.refusals[0].next_command)
 
 
 class Rotations:
@@ -94,6 +103,8 @@ class Rotations:
     def abort(self) -> RotationReport:
         """End the change that was broken off, where it is: the node in hand is brought back into use as it is.
 
+        A rollback is ended together with the change that it was to take back.
+
         :raises TrivetError: when there is none, its runner is alive, or the node does not come back.
         """
         with self._continued("abort") as (cluster, lease, journal):
@@ -104,6 +115,8 @@ class Rotations:
                     self._bring_back(cluster, engine, progress, cluster.view())
                 journal.write("snapshot", **cluster.view().to_line("after"))
                 journal.write("aborted", by=self._owner, finished=list(progress.finished))
+            if progress.change.rolls_back:
+                self._close(cluster, progress.change.rolls_back, "aborted")
             return engine.report
 
     def rollback(self) -> RotationReport:
@@ -145,6 +158,14 @@ class Rotations:
                 "lines": journal.lines,
             }
 
+    def check_open(self) -> None:
+        """Refuse when there is nothing to resume, abort or roll back.
+
+        :raises InputError: no rolling change is broken off.
+        """
+        with self._connect(self._environment) as cluster:
+            self._open_journal(cluster)
+
     def history(self) -> list[dict[str, Any]]:
         """Summaries of all changes that the nodes remember, the newest first."""
         with self._connect(self._environment) as cluster:
@@ -185,9 +206,7 @@ class Rotations:
 
     def _agreed(self, cluster: Cluster, change: Change, shown: Plan | None) -> Plan:
         plan = Planner(cluster).plan(change)
-        if plan.refusals:
-            first = plan.refusals[0]
-            raise InputError("; ".join(item.reason for item in plan.refusals), first.next_command)
+        refuse(plan)
         for words in plan.differences(shown) if shown else ():
             self._listener({"event": "replanned", "reason": words})
         return plan
@@ -200,9 +219,14 @@ class Rotations:
         recorded: str | None,
         current: tuple[str, Step] | None = None,
     ) -> RotationReport:
+        if self._stop.by:
+            raise RotationStopped(f"stopped by {self._stop.by} before anything was touched")
         bring_together(self._environment.label, cluster.journals)
+        for taken_back in rolled_back(cluster.journals.summaries()):
+            self._close(cluster, taken_back, "rolled back")
         journal = Journal.begin(self._environment.label, self._owner, cluster.journals)
-        journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict())
+        begins_at = {"current": {"node": current[0], "step": current[1].value}} if current else {}
+        journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict(), **begins_at)
         journal.write("snapshot", **cluster.view().to_line("before"))
         self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
         engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)

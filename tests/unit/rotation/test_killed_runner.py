@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from simulation import NAMES, Handle, Killed, World, change_of, environment
 
-from trivet.errors import InputError
+from trivet.errors import InputError, RemoteError, RotationHalted
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
-from trivet.rotation.change import Change, Kind
+from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.rotations import Rotations
 
 
@@ -101,6 +101,34 @@ def test_rolled_back_after_a_kill_at_every_act_nothing_has_changed(after: bool) 
         done = [line for copy in world.machines["node-1"].journals.values() for line in copy if line["kind"] == "done"]
         sizes = {machine.size for machine in world.machines.values()}
         assert sizes == {"6"} or (sizes == {"12"} and len(done) == 1), f"killed at act {kill_at}"
+
+
+def halted_at(step: Step) -> World:
+    """A resize that halted at its second node."""
+    world = World(fails={("node-3", step): RemoteError("no answer")})
+    with pytest.raises(RotationHalted):
+        Rotations(environment(), connect=Handle(world)).apply(change_of(Kind.RESIZE))
+    return world
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", [Step.DRAIN, Step.STOP, Step.RESIZE, Step.START, Step.GATE, Step.UNDRAIN, Step.SOAK])
+def test_a_rollback_that_is_killed_at_any_act_goes_on_to_the_former_size(step: Step, after: bool) -> None:
+    handle = Handle(halted_at(step))
+    Rotations(environment(), connect=handle).rollback()
+    for kill_at in range(1, handle.count + 1):
+        world = halted_at(step)
+        with pytest.raises(Killed):
+            Rotations(environment(), connect=Handle(world, kill_at, after)).rollback()
+        begun = any(len(machine.journals) > 1 for machine in world.machines.values())
+        rotations = Rotations(environment(), connect=Handle(world))
+        try:
+            rotations.resume() if begun else rotations.rollback()
+        except InputError as error:
+            assert "no change that was broken off" in error.message
+            world.lease = None  # It expires: nobody renews it.
+        check_healthy(world)
+        assert {machine.size for machine in world.machines.values()} == {"6"}, f"killed at act {kill_at}"
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -14,6 +14,7 @@ import pytest
 from simulation import NAMES, Handle, Killed, World, change_of, environment
 
 from trivet.errors import InputError, LeaseHeld, RemoteError, RotationHalted, RotationStopped
+from trivet.model import Node
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
@@ -349,13 +350,34 @@ def test_a_refused_change_touches_nothing(world: World, words: str) -> None:
         (Change(Kind.RESIZE, NAMES, size="13"), 3, "size '13' is not in the table"),
         (RESIZE, 1, "a rotation needs three"),
         (Change(Kind.RESTART, ("node-9",)), 3, "no node 'node-9'"),
+        (Change(Kind.PATCH, ("node-1", "node-1")), 3, "node-1 is named twice"),
+        (Change(Kind.PATCH, ("web-1",)), 3, "web-1 is a web node"),
     ],
 )
 def test_bad_input_is_refused_before_a_node_is_asked(change: Change, count: int, words: str) -> None:
     world = World()
+    described = dataclasses.replace(environment(count), web_nodes=(Node("web-1", 11, "192.0.2.41"),))
     with pytest.raises(InputError, match=words):
-        Rotations(environment(count), connect=Handle(world)).apply(change)
+        Rotations(described, connect=Handle(world)).apply(change)
     assert world.acts == []
+
+
+def test_a_wish_to_stop_before_the_begin_leaves_no_journal() -> None:
+    world = World()
+    with pytest.raises(RotationStopped, match="before anything was touched"):
+        rotations(world, stop=StopRequest(by="SIGINT")).apply(RESIZE)
+    assert (world.acts, rotations(world).history()) == ([], [])
+
+
+def test_an_aborted_rollback_ends_the_change_that_it_was_to_take_back_too() -> None:
+    world = World(fails={("node-3", Step.START): RemoteError("no answer")})
+    with pytest.raises(RotationHalted):
+        rotations(world).apply(RESIZE)
+    world.fails[("node-3", Step.START)] = RemoteError("no answer")
+    with pytest.raises(RotationHalted):
+        rotations(world).rollback()
+    rotations(world).abort()
+    assert [item["state"] for item in rotations(world).history()] == ["aborted", "aborted"]
 
 
 def test_a_machine_that_the_provider_does_not_know_is_refused() -> None:

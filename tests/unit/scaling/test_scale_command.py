@@ -106,7 +106,7 @@ def test_as_json_every_line_is_an_event_and_the_probe_is_one(world: World) -> No
     result = run("scale-out", "shop", "--web", "1", "--yes", "--probe", "5", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [event["event"] for event in events] == [
-        *["probe", "plan", "step begins", "step ends", "report", "live", "done", "probe"]
+        *["probe", "plan", "step begins", "step ends", "report", "live", "done", "probe report"]
     ]
     assert events[-1]["ok"] is True
     assert events[-2]["journal"] == "/journals/one.jsonl"
