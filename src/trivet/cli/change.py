@@ -29,6 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text."
 Nodes = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="A node; may be given again.")]
 
 REFUSED = 2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def upscale(
@@ -153,7 +154,7 @@ def run(
 
 @contextmanager
 def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopRequest]:
-    """Turn Ctrl-C and SIGTERM into a wish to stop: first where it is safe, then after the step, then at once.
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a wish to stop: first where it is safe, then after the step, then at once.
 
     :param after_step: it is safe after every step: the second signal stops at once.
     """
@@ -174,7 +175,7 @@ def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopReque
         stop.by = stop.by or name
         output.event("stopping", text=text)
 
-    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, heed) for number in STOP_SIGNALS}
     try:
         yield stop
     finally:

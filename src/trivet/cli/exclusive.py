@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -20,15 +24,32 @@ def exclusive(
     """Run a program, such as a backup, while no change of the environment can begin; refuse it while one runs.
 
     The program has the environment's lease, as a rotation has. If the lease cannot be renewed any more, the program is
-    ended. Exit code: the program's; 2 when it was refused or ended.
+    ended; so it is by Ctrl-C, SIGTERM, and a terminal that goes away. Exit code: the program's; 2 when it was refused
+    or its lease was lost, 130 when a signal ended it.
 
     Example: trivet exclusive production --purpose "nightly backup" -- /usr/local/bin/backup --full
     """
     output = output_for(False)
-    code = run_exclusively(
-        load_environment(env),
-        command,
-        purpose or f"running {command[0]}",
-        tell=lambda text: output.event("lease", text=text),
-    )
+    with ended_by_signals():
+        code = run_exclusively(
+            load_environment(env),
+            command,
+            purpose or f"running {command[0]}",
+            tell=lambda text: output.event("lease", text=text),
+        )
     raise typer.Exit(code)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end what runs as Ctrl-C does: a program must not outlive the lease that it runs under."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -49,3 +49,5 @@ class Finding:
     """What the operator runs next; None when there is nothing to do but wait, or nothing at all."""
     by_drain: bool = False
     """True when a drain flag alone is the cause: apart from it there is nothing wrong."""
+    softened: bool = False
+    """True when it is broken, and told as busy because its service is drained there: somebody is at work on it."""

@@ -153,4 +153,4 @@ def _softened(cluster: Cluster, finding: Finding) -> Finding:
     drain = cluster.drain(finding.service, finding.node)
     if drain is None:
         return finding
-    return replace(finding, state=State.BUSY, reason=f"{finding.reason} (drained by {drain.owner})")
+    return replace(finding, state=State.BUSY, reason=f"{finding.reason} (drained by {drain.owner})", softened=True)

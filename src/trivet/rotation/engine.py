@@ -349,6 +349,7 @@ class Engine:
         if Progress.of(self._journal.lines).current != name:
             return "nothing was changed"
         try:
+            self._check_lease(name, step)
             steps.undo_drain()
         except TrivetError as error:
             # The first failure is what the operator must read; that the drain stands is told beside it.

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -19,6 +19,11 @@ from trivet.remote import Nodes
 LEASE_SECONDS = 90
 RENEW_SECONDS = 12
 POLL_SECONDS = 2.0
+
+
+def _now() -> float:
+    """Seconds that also pass while this machine sleeps: a lease expires on the nodes meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def run_owner() -> str:
@@ -66,7 +71,7 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Lease:
-        asked = time.monotonic()
+        asked = _now()
         refusals = self._vote()
         if refusals is not None:
             self._give_back()
@@ -89,7 +94,7 @@ class Lease:
 
         :raises LeaseHeld: naming the reason.
         """
-        if time.monotonic() > self._good_until:
+        if _now() > self._good_until:
             raise LeaseHeld("the lease could not be renewed: " + (self._refusal or "no answer"))
 
     def _take_over(self, refusals: str) -> float:
@@ -106,13 +111,13 @@ class Lease:
             f"the lease is held by {holder.owner} since {holder.since} for: {holder.purpose}; "
             f"unless it is renewed it expires in {max(left, 0):.0f} s, and is taken over then"
         )
-        deadline = time.monotonic() + LEASE_SECONDS + 2 * RENEW_SECONDS
-        while time.monotonic() < deadline:
+        deadline = _now() + LEASE_SECONDS + 2 * RENEW_SECONDS
+        while _now() < deadline:
             time.sleep(POLL_SECONDS)
             now = votes(self._nodes, but=self._owner)
             if any(name in before and vote.expires > before[name].expires for name, vote in now.items()):
                 raise LeaseHeld("another run has the environment, and renews its lease: " + refusals)
-            asked = time.monotonic()
+            asked = _now()
             refusal = self._vote() if len(now) <= len(self._nodes.environment.nodes) // 2 else refusals
             if refusal is None:
                 self._tell(f"took the lease over from {holder.owner}, whose run is gone")
@@ -143,13 +148,16 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
-            asked = time.monotonic()
+            asked = _now()
             try:
                 self._refusal = self._vote()
             except Exception as error:  # the thread must live on: check() judges by the time of the last success
                 self._refusal = str(error)
             if self._refusal is None:
                 self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
+            elif (other := _majority_owner(votes(self._nodes), self._nodes)) and other.owner != self._owner:
+                # Not an outage: somebody took it over, and acts by now.
+                self._good_until = 0.0
 
     def _give_back(self) -> None:
         for node in self._nodes.environment.nodes:
@@ -174,8 +182,13 @@ def votes(nodes: Nodes, but: str = "") -> dict[str, Vote]:
 
 def lease_holder(nodes: Nodes) -> str | None:
     """Who holds the lease, since when and what for, in words; None when no owner has a majority of the votes."""
-    given = list(votes(nodes).values())
-    for vote in given:
-        if sum(other.owner == vote.owner for other in given) > len(nodes.environment.nodes) // 2:
-            return f"{vote.owner} since {vote.since} for: {vote.purpose}"
+    vote = _majority_owner(votes(nodes), nodes)
+    return f"{vote.owner} since {vote.since} for: {vote.purpose}" if vote else None
+
+
+def _majority_owner(given: Mapping[str, Vote], nodes: Nodes) -> Vote | None:
+    """A vote of the owner who has a majority of them."""
+    for vote in given.values():
+        if sum(other.owner == vote.owner for other in given.values()) > len(nodes.environment.nodes) // 2:
+            return vote
     return None

@@ -306,12 +306,12 @@ class NodeSteps:
 
         :raises RotationHalted: when something stays broken, or busy beyond all patience.
         """
-        self._keep_drained()
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         patience = Patience(self._tell)
         healed_at = 0.0
         while True:
             if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
+                self._keep_drained()
                 self._trigger_heal()
                 healed_at = time.monotonic()
             verdict = self._look(heal_from=self._node)
@@ -323,7 +323,8 @@ class NodeSteps:
                 if lost := others_broken(verdict, self._node.name):
                     self._tell(f"{lost[0].node} is broken: this node is brought back at once")
                 return
-            broken = any(item.state is State.BROKEN for item in verdict.findings)
+            # What is broken on the drained node itself is told as busy.
+            broken = any(item.state is State.BROKEN or item.softened for item in verdict.findings)
             patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
             time.sleep(LOOK_SECONDS)
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from trivet.api import exclusive
 from trivet.api.exclusive import run_exclusively
+from trivet.cli.exclusive import ended_by_signals
 from trivet.errors import InputError, LeaseHeld
 from trivet.model import Environment
 
@@ -91,3 +95,15 @@ def test_a_program_is_ended_when_the_lease_is_lost(world: World, code: str, monk
         run_exclusively(ENVIRONMENT, python(code), "backup", tell=told.append)
     assert time.monotonic() - began < 30
     assert told and "ending" in told[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_program_before_the_lease_is_given_back(number: signal.Signals, world: World) -> None:
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    before = signal.getsignal(number)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        run_exclusively(ENVIRONMENT, python("import time; time.sleep(20)"), "backup")
+    assert time.monotonic() - began < 10
+    assert world.released >= 1
+    assert signal.getsignal(number) is before

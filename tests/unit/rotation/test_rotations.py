@@ -318,6 +318,20 @@ def test_a_living_run_keeps_others_out() -> None:
     assert world.steps == []
 
 
+def test_a_run_that_lost_its_lease_takes_no_drain_back_when_a_step_fails() -> None:
+    """Whoever has the lease by now may be stopping that very node."""
+
+    def fail_and_lose(_world: World) -> None:
+        handle.lose_lease()
+        raise RemoteError("no answer")
+
+    world = World(then={("node-2", Step.DRAIN): fail_and_lose})
+    handle = Handle(world)
+    with pytest.raises(RotationHalted, match="the drain could not be undone"):
+        rotations(world, handle=handle).apply(RESIZE)
+    assert world.machines["node-2"].drained
+
+
 def test_a_lost_lease_ends_the_run_before_the_next_step_and_leaves_the_nodes_journals_alone() -> None:
     world = World()
     handle = Handle(world)

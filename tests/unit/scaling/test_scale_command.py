@@ -119,7 +119,7 @@ def test_the_plan_alone_starts_neither_the_change_nor_the_probe(world: World) ->
     assert (world.rates, len(world.made)) == ([], 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_it_after_the_step(number: signal.Signals, world: World) -> None:
     before = signal.getsignal(number)
     world.during = lambda stop: os.kill(os.getpid(), number)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long the gate waits: long for what is busy, short for what is broken, also on the node that is drained."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from simulation import NAMES, change_of, environment
+
+from trivet.errors import RotationHalted
+from trivet.health.findings import Finding, State
+from trivet.health.verdict import Verdict
+from trivet.rotation import steps as steps_module
+from trivet.rotation.change import Kind
+from trivet.rotation.steps import BROKEN_SECONDS, DRAIN_EXPIRES_SECONDS, GATE_SECONDS, NodeSteps
+
+NODE = "node-2"
+DRAINED = Finding("web", NODE, State.BUSY, "drained by us", by_drain=True)
+BROKEN_THERE = Finding("web", NODE, State.BUSY, "does not answer (drained by us)", softened=True)
+BUSY_THERE = Finding("search", NODE, State.BUSY, "is recovering shards")
+
+
+class Clock:
+    """Time passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class FakeNodes:
+    """Agents that do all they are told, and when they were told to keep the drain."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.drained_at: list[float] = []
+
+    def agent(self, _node: object, *words: str, timeout: float = 30) -> dict[str, Any]:
+        if words[0] == "drain":
+            self.drained_at.append(self.clock.now)
+        return {}
+
+
+def gate(monkeypatch: pytest.MonkeyPatch, *findings: Finding, well_after: float = 10**9) -> tuple[float, FakeNodes]:
+    """Pass the gate while these are found; the seconds that it took."""
+    clock = Clock()
+    nodes = FakeNodes(clock)
+    began = clock.now
+    monkeypatch.setattr(steps_module, "time", clock)
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
+
+    def look(_self: object, heal_from: object = None) -> Verdict:
+        left = findings if clock.now - began < well_after else ()
+        return Verdict("test", NAMES, (), (DRAINED, *left))
+
+    monkeypatch.setattr(NodeSteps, "_look", look)
+    described = environment()
+    taken = NodeSteps(described, nodes, described.node(NODE), change_of(Kind.RESIZE), "us", lambda text: None)  # type: ignore[arg-type]
+    try:
+        taken.gate()
+    finally:
+        nodes.clock = clock
+    return clock.now - began, nodes
+
+
+def test_the_own_drain_alone_does_not_keep_the_node_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gate(monkeypatch)[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("finding", "seconds"), [(BROKEN_THERE, BROKEN_SECONDS), (BUSY_THERE, GATE_SECONDS)], ids=["broken", "busy"]
+)
+def test_what_is_broken_on_the_drained_node_is_waited_for_less_than_what_is_busy(
+    finding: Finding, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed, _ = gate(monkeypatch, finding, well_after=seconds - 5)
+    assert passed == pytest.approx(seconds - 5, abs=5)
+    with pytest.raises(RotationHalted, match=f"{seconds:.0f} s") as raised:
+        gate(monkeypatch, finding)
+    assert finding.reason in raised.value.message
+
+
+def test_a_long_gate_keeps_the_drain_from_expiring(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed, nodes = gate(monkeypatch, BUSY_THERE, well_after=GATE_SECONDS - 10)
+    looked = [1000.0, *nodes.drained_at, 1000.0 + passed]
+    assert max(later - earlier for earlier, later in pairwise(looked)) < DRAIN_EXPIRES_SECONDS / 10

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lease as a runner holds it: lost at once when another has it, kept through a short outage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from simulation import environment
+
+from trivet.errors import LeaseHeld, RemoteError
+from trivet.model import Node
+from trivet.remote import Nodes
+from trivet.rotation import lease as lease_module
+from trivet.rotation.lease import Lease
+
+OWN, OTHER = "operator@laptop:1", "operator@desk:2"
+
+
+class Votes:
+    """Three nodes' votes, by owner; None of a node that does not answer."""
+
+    def __init__(self) -> None:
+        self.environment = environment()
+        self.owners: dict[str, str | None] = dict.fromkeys(("node-1", "node-2", "node-3"), OWN)
+        self.renewals = 0
+
+    def agent(self, node: Node, *words: str, timeout: float) -> dict[str, Any]:
+        owner = self.owners[node.name]
+        if owner is None:
+            raise RemoteError(f"{node.name} does not answer")
+        if words[1] == "acquire":
+            self.renewals += 1
+            if owner != OWN:
+                raise RemoteError(f"the lease is held by {owner}")
+            return {}
+        return {"lease": {"owner": owner, "purpose": "resize", "since_text": "12:00", "expires": time.time() + 90}}
+
+    def run(self, *_words: object, **_options: object) -> None:
+        return None
+
+
+@pytest.fixture
+def votes(monkeypatch: pytest.MonkeyPatch) -> Votes:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
+    return Votes()
+
+
+def wait_until(done: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def lost(lease: Lease) -> bool:
+    try:
+        lease.check()
+    except LeaseHeld:
+        return True
+    return False
+
+
+def test_a_lease_that_another_has_by_now_is_lost_at_once(votes: Votes) -> None:
+    with Lease(cast("Nodes", votes), OWN, "resize") as lease:
+        assert not lost(lease)
+        votes.owners = dict.fromkeys(votes.owners, OTHER)
+        assert wait_until(lambda: lost(lease))
+        with pytest.raises(LeaseHeld, match=OTHER):
+            lease.check()
+
+
+def test_a_lease_outlives_a_short_outage(votes: Votes) -> None:
+    with Lease(cast("Nodes", votes), OWN, "resize") as lease:
+        votes.owners = dict.fromkeys(votes.owners)
+        time.sleep(0.2)
+        assert not lost(lease)
+        votes.owners = dict.fromkeys(votes.owners, OWN)
+        renewals = votes.renewals
+        assert wait_until(lambda: votes.renewals > renewals)
+        assert not lost(lease)
+
+
+def test_it_is_lost_when_it_could_not_be_renewed_until_others_may_have_it(
+    votes: Votes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Lease(cast("Nodes", votes), OWN, "resize") as lease:
+        votes.owners = dict.fromkeys(votes.owners)
+        later = lease_module._now() + lease_module.LEASE_SECONDS
+        monkeypatch.setattr(lease_module, "_now", lambda: later)
+        assert lost(lease)
