@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from trivet.ansible import ensure_secrets, run_playbook
 from trivet.ansible.playbook import Listener, PlaybookResult
-from trivet.ansible.secrets import check_secrets
+from trivet.ansible.secrets import check_secrets, secrets_file
 from trivet.errors import InputError
+from trivet.health.config import NODE_FILE
 from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.rotation.lease import Lease, run_owner
@@ -25,6 +29,7 @@ def converge(
     """
     with Nodes(environment) as nodes:
         _check_reachable(nodes)
+        _check_identity(nodes)
         if check:
             check_secrets(environment)
         else:
@@ -38,6 +43,45 @@ def _check_reachable(nodes: Nodes) -> None:
     silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
     if silent:
         raise InputError(f"{nodes.environment.name}: not reachable over SSH: {', '.join(silent)}; nothing was touched")
+
+
+def _check_identity(nodes: Nodes) -> None:
+    """Refuse to make nodes that are set up into others: their peers would not know them after their next restart.
+
+    :raises InputError: when a node is another one's, or when the secrets that the nodes were set up with are not here.
+    """
+    environment = nodes.environment
+    present = _identities(nodes)
+    if present and not secrets_file(environment).exists():
+        raise InputError(
+            f"{', '.join(present)} of {environment.name} were set up already, and {secrets_file(environment)} is "
+            f"missing; with new secrets they would not know each other; nothing was touched",
+            "bring that file, and the vault password, from the machine that has them",
+        )
+    engine = str(environment.variables.get("elasticsearch_engine", "opensearch"))
+    for name, identity in present.items():
+        wanted = {
+            "trivet_environment": (environment.name, identity.get("environment")),
+            "trivet_node_id": (environment.node(name).node_id, identity.get("id")),
+            "elasticsearch_engine": (engine, identity.get("search_engine")),
+        }
+        for key, (new, old) in wanted.items():
+            if old not in (None, new):
+                raise InputError(
+                    f"{environment.inventory}: {key} of {name} is {new!r}, but the node was set up with {old!r}; "
+                    f"nothing was touched",
+                    "restore the old value, or build a second environment on other machines and move to it",
+                )
+
+
+def _identities(nodes: Nodes) -> dict[str, dict[str, Any]]:
+    """What the nodes that were set up know of themselves, by name."""
+    found = {}
+    for answer in nodes.run_on(nodes.environment.machines, ["cat", str(NODE_FILE)]):
+        with contextlib.suppress(ValueError):
+            if answer.code == 0 and isinstance(identity := json.loads(answer.output), dict):
+                found[answer.node] = identity
+    return found
 
 
 @contextmanager

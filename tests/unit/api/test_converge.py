@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What converge refuses before it touches anything: nodes of another environment, secrets that are not here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trivet.api import converge
+from trivet.errors import InputError
+from trivet.model import Environment, Node
+from trivet.remote import RemoteResult
+
+# The package's name "converge" is the function.
+converge_module = sys.modules["trivet.api.converge"]
+
+NAMES = ("shop-1", "shop-2", "shop-3")
+OURS: dict[str, Any] = {"environment": "shop", "search_engine": "opensearch"}
+
+
+class World:
+    """Nodes with what they know of themselves, and what was done."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = Environment(
+            name="shop",
+            inventory=folder,
+            nodes=tuple(Node(name, number, f"192.0.2.{10 + number}") for number, name in enumerate(NAMES, 1)),
+            gateways=tuple(f"192.0.2.{20 + number}" for number in (1, 2, 3)),
+            size="6",
+            domain="shop.example",
+        )
+        self.identities: dict[str, str] = {}
+        self.done: list[str] = []
+
+    def set_up(self, **changed: Any) -> None:
+        for number, name in enumerate(NAMES, 1):
+            self.identities[name] = json.dumps({**OURS, "id": number, **changed})
+
+    # As Nodes:
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
+        if command[0] != "cat":
+            return [RemoteResult(node.name, 0 if command == ["true"] else 1, "", "") for node in nodes]
+        return [
+            RemoteResult(node.name, 0 if node.name in self.identities else 1, self.identities.get(node.name, ""), "")
+            for node in nodes
+        ]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(tmp_path)
+    monkeypatch.setattr(converge_module, "Nodes", lambda _environment: world)
+    monkeypatch.setattr(converge_module, "ensure_secrets", lambda _environment: world.done.append("secrets"))
+    monkeypatch.setattr(converge_module, "check_secrets", lambda _environment: world.done.append("checked"))
+    monkeypatch.setattr(converge_module, "run_playbook", lambda *_args, **_options: world.done.append("playbook"))
+    return world
+
+
+def with_secrets(world: World) -> None:
+    path = world.environment.inventory / "group_vars" / "all" / "secrets.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text("---\n", encoding="utf-8")
+
+
+def test_bare_nodes_get_secrets_and_are_set_up(world: World) -> None:
+    converge(world.environment)
+    assert world.done == ["secrets", "playbook"]
+
+
+def test_nodes_that_are_its_own_are_set_up_again(world: World) -> None:
+    with_secrets(world)
+    world.set_up()
+    converge(world.environment)
+    assert world.done == ["secrets", "playbook"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_nodes_that_are_set_up_get_no_new_secrets_where_the_file_is_missing(check: bool, world: World) -> None:
+    world.set_up()
+    with pytest.raises(InputError, match=r"secrets\.yml is missing") as raised:
+        converge(world.environment, check=check)
+    assert "vault password" in str(raised.value.next_command)
+    assert world.done == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"environment": "other"}, "trivet_environment of shop-1 is 'shop', but the node was set up with 'other'"),
+        ({"id": 9}, "trivet_node_id of shop-1 is 1, but the node was set up with 9"),
+        ({"search_engine": "elasticsearch"}, "elasticsearch_engine of shop-1 is 'opensearch'"),
+    ],
+)
+def test_a_node_that_was_set_up_as_another_is_refused(changed: dict[str, Any], words: str, world: World) -> None:
+    with_secrets(world)
+    world.set_up(**changed)
+    with pytest.raises(InputError, match=words):
+        converge(world.environment)
+    assert world.done == []
+
+
+def test_a_file_that_is_torn_or_older_refuses_nobody(world: World) -> None:
+    with_secrets(world)
+    world.identities = {"shop-1": "{", "shop-2": "[]", "shop-3": json.dumps({"environment": "shop"})}
+    converge(world.environment)
+    assert world.done == ["secrets", "playbook"]
