@@ -214,6 +214,8 @@ def show_plan(output: Output, plan: Plan) -> None:
     output.print("each node:")
     for step in plan.steps:
         output.print(f"  {step.value:<10} {WHAT_HAPPENS[step]}{_about(plan.expected.get(step.value))}")
+    for warning in plan.warnings:
+        output.print(f"note: {warning}")
     for refusal in plan.refusals:
         output.print(f"refused: {refusal.reason}")
         if refusal.next_command:

@@ -22,6 +22,7 @@ from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
 from trivet.rotation.steps import LOOK_APART_SECONDS, NodeSteps
+from trivet.rotation.tables import table_warnings
 from trivet.rotation.view import View, view_of
 
 Tell = Callable[[str], None]
@@ -78,6 +79,9 @@ class Cluster(Protocol):
 
     def lease_holder(self) -> str | None:
         """Who holds the lease, since when and what for, in words; None when nobody does."""
+
+    def table_warnings(self) -> tuple[str, ...]:
+        """Tables that Galera does not keep alike on all members, in words."""
 
     def record(self, size: str) -> None:
         """Remember the size as the environment's own."""
@@ -143,6 +147,10 @@ class LiveCluster:
     def lease_holder(self) -> str | None:
         """Who holds the lease, since when and what for, in words; None when nobody does."""
         return lease_holder(self._nodes)
+
+    def table_warnings(self) -> tuple[str, ...]:
+        """Tables that Galera does not keep alike on all members, in words."""
+        return table_warnings(self._nodes)
 
     def record(self, size: str) -> None:
         """Have the provider remember the size where it keeps the inventory."""

@@ -78,6 +78,7 @@ class Planner:
             ordered(roles),
             expected_seconds(item for item in history if item["change"].get("kind") == change.kind.value),
             tuple(self._refusals(change, view, history)),
+            self._cluster.table_warnings(),
         )
 
     def _refusals(self, change: Change, view: View, history: list[dict[str, Any]]) -> list[Refusal]:

@@ -63,6 +63,7 @@ class Plan:
 
     :param expected: seconds of each step as they were in the past; empty without a history.
     :param refusals: why it would not be made as things are; an applied plan has none.
+    :param warnings: what the operator should know, and what refuses nothing.
     """
 
     environment: str
@@ -70,6 +71,7 @@ class Plan:
     nodes: tuple[PlannedNode, ...]
     expected: Mapping[str, float] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -122,6 +124,7 @@ class Plan:
             ],
             "expected_seconds": self.seconds,
             "refusals": [{"reason": item.reason, "next": item.next_command} for item in self.refusals],
+            "warnings": list(self.warnings),
         }
 
 

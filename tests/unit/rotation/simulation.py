@@ -83,6 +83,7 @@ class World:
     refused_checks: str = ""
     strangers: tuple[str, ...] = ()
     session_mib: int = 1
+    table_warnings: tuple[str, ...] = ()
     least_serving: int = 3
 
     def note(self, what: str) -> None:
@@ -188,6 +189,9 @@ class Handle:
 
     def record(self, size: str) -> None:
         self.act("record", lambda: setattr(self.world, "recorded", size))
+
+    def table_warnings(self) -> tuple[str, ...]:
+        return self.world.table_warnings
 
     def lease_holder(self) -> str | None:
         return f"{self.world.lease[0]} for: {self.world.lease[1]}" if self.world.lease else None
