@@ -63,6 +63,8 @@ class NodeConfig:
     search_engine: str = "opensearch"
     redis_password: str = ""
     domain: str = "localhost"
+    heals: bool = False
+    """Whether ``trivet-heal`` should run here; a ``node.json`` of an earlier release does not say, so nobody asks."""
 
     @property
     def web_only(self) -> bool:
@@ -72,7 +74,8 @@ class NodeConfig:
     @property
     def units(self) -> tuple[str, ...]:
         """The services that should run on this node, as systemd names them; ``php-fpm`` stands for any version."""
-        everywhere = ("trivet-agent", "haproxy", "nginx", "php-fpm", "trivet-shared")
+        healer = ("trivet-heal",) if self.heals else ()
+        everywhere = ("trivet-agent", *healer, "haproxy", "nginx", "php-fpm", "trivet-shared")
         if self.web_only:
             return everywhere
         clustered = ("mariadb", "redis-cache", "redis-session", self.search_engine, "glusterd")
@@ -100,6 +103,7 @@ class NodeConfig:
                 search_engine=str(data.get("search_engine") or "opensearch"),
                 redis_password=str(data.get("redis_password") or ""),
                 domain=str(data.get("domain") or "localhost"),
+                heals=data.get("heals") is True,
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise ValueError(f"node configuration does not fit: {problem!r}") from problem

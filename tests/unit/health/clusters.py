@@ -103,6 +103,7 @@ def _node(number: int, count: int) -> NodeFacts:
             memory_mib=1920,
             memory_available_mib=500,
             disks={"/": Disk(free_percent=50.0, free_mib=9000, free_inodes_percent=90.0)},
+            units={"trivet-agent": "active", "trivet-heal": "active", "nginx": "active"},
         ),
         identity=IdentityFacts(
             environment="test",

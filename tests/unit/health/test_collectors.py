@@ -164,6 +164,14 @@ def test_a_masked_unit_is_told_apart_from_one_that_is_stopped(monkeypatch: pytes
     }
 
 
+@pytest.mark.parametrize(("said", "heals"), [({}, False), ({"heals": False}, False), ({"heals": True}, True)])
+def test_the_healer_is_expected_where_the_node_is_told_to_heal(said: dict[str, bool], heals: bool) -> None:
+    """A ``node.json`` of an earlier release says nothing of it."""
+    config = NodeConfig.from_mapping({**NODE_JSON, **said})
+    assert ("trivet-heal" in config.units) is heals
+    assert "trivet-agent" in config.units
+
+
 # --- gateway, web
 
 

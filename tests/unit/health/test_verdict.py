@@ -275,6 +275,9 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         ("host", "node-1", BROKEN, "has 3840 MiB", {"node-1.host.memory_mib": 3840}),
         ("host", "node-1", BUSY, "packages", {"node-1.host.package_lock": True}),
         ("host", "node-1", BROKEN, "+1.00 s off", {"node-1.host.clock_offset_seconds": 1.0}),
+        ("host", "node-1", BROKEN, "trivet-agent is inactive", {"node-1.host.units.trivet-agent": "inactive"}),
+        ("host", "node-1", BROKEN, "trivet-heal is failed", {"node-1.host.units.trivet-heal": "failed"}),
+        ("host", "node-1", BUSY, "trivet-heal is activating", {"node-1.host.units.trivet-heal": "activating"}),
         ("host", "node-1", UNKNOWN, "no answer", {"node-1.host.error": "no /proc"}),
         ("host", "node-1", BROKEN, "answers as node-2", {"node-1.node": "node-2"}),
         ("host", None, BROKEN, "one hostname", {"node-1.host.hostname": "node-2"}),
@@ -346,6 +349,19 @@ def test_notes_do_not_make_a_host_unhealthy() -> None:
     notes = [item for item in verdict.findings if item.node == "node-1" and item.service == "host"]
     assert len(notes) == 3
     assert any("paused by alice" in note.reason for note in notes)
+
+
+@pytest.mark.parametrize("units", [{}, {"trivet-agent": "active"}])
+def test_a_node_that_does_not_say_that_it_heals_is_missed_no_healer(units: dict[str, str]) -> None:
+    """Healing is switched off there, or the agent is of a release that does not ask for it."""
+    assert judged(healthy(), {"node-1.host.units": units}).problems == ()
+
+
+def test_a_dead_healer_is_no_work_in_progress_of_a_drain() -> None:
+    changes = {**drained_node(), "node-2.host.units.trivet-heal": "inactive"}
+    found = [item for item in judged(healthy(), changes).problems if item.service == "host"]
+    assert [(item.node, item.state, item.by_drain) for item in found] == [("node-2", BROKEN, False)]
+    assert found[0].next_command == f"ssh {address(2)} journalctl -u trivet-heal -n 50 --no-pager"
 
 
 def drained_node() -> dict[str, Any]:

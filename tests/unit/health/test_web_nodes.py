@@ -48,7 +48,7 @@ def with_web(known: bool = True) -> clusters.Facts:
         proxies=local,
         web=replace(member.web, proxied=type(member.web.proxied)()),
         files=replace(marks, brick_online=False, self_heal_online=False),
-        host=replace(member.host, hostname=WEB, drains={}),
+        host=replace(member.host, hostname=WEB, drains={}, units={"trivet-agent": "active"}),
     )
     return facts
 
@@ -93,6 +93,7 @@ def test_a_web_node_that_is_down_makes_the_verdict_broken_and_is_named() -> None
         ("files.error", "no answer", "files", State.UNKNOWN),
         ("host.memory_available_mib", 5, "host", State.BROKEN),
         ("host.package_lock", True, "host", State.BUSY),
+        ("host.units.trivet-agent", "inactive", "host", State.BROKEN),
     ],
 )
 def test_what_a_web_node_has_is_judged(path: str, new: Any, service: str, state: State) -> None:

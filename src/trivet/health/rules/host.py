@@ -11,6 +11,8 @@ from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
 
 SERVICE = "host"
+OWN_UNITS = ("trivet-agent", "trivet-heal")
+"""Trivet's own services on a node: they belong to no service of the shop."""
 _SERVICE_OF_UNIT = {"mariadb": "database", "opensearch": "search", "elasticsearch": "search"}
 
 
@@ -31,6 +33,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_room(cluster, node, facts.host)
             yield from _of_size(cluster, node, facts.host)
             yield from _of_work(cluster, node, facts.host)
+            yield from _of_units(cluster, node, facts.host)
     yield from _of_names(cluster)
     yield from _of_clocks(cluster)
 
@@ -93,6 +96,13 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
         # Each service's own units are judged there.
         reason = f"failed units: {listed(host.failed_units)}"
         yield Finding(SERVICE, node, State.HEALTHY, reason, cluster.on(node, "systemctl --failed"))
+
+
+def _of_units(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
+    """Trivet's own services, where the node says that they should run: without them nothing is drained or repaired."""
+    for unit in OWN_UNITS:
+        if found := cluster.unit(SERVICE, node, unit, host.units.get(unit, "active")):
+            yield found
 
 
 def _of_names(cluster: Cluster) -> Iterator[Finding]:
