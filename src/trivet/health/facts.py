@@ -183,6 +183,14 @@ class RedisInstance(ServiceFacts):
     used_memory: int = 0
     max_memory: int = 0
     """Bytes; ``max_memory`` 0 means unlimited."""
+    uncounted_memory: int = 0
+    """What of ``used_memory`` Redis leaves out when it compares it with ``max_memory``: buffers of replicas."""
+
+    @property
+    def memory_percent(self) -> float:
+        """How full the instance is, as Redis counts; 0 when it is unlimited."""
+        counted = max(0, self.used_memory - self.uncounted_memory)
+        return 100 * counted / self.max_memory if self.max_memory > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -255,6 +255,13 @@ def test_a_primary_and_a_replica_are_read() -> None:
     assert replica.primary_sync_in_progress and not replica.primary_link_up
 
 
+def test_the_memory_of_an_instance_is_counted_as_redis_counts_it() -> None:
+    info = "used_memory:900\r\nmaxmemory:1000\r\nmem_not_counted_for_evict:100\r\n"
+    assert redis.parse_instance(info).memory_percent == 80.0
+    assert redis.parse_instance(info.replace("maxmemory:1000", "maxmemory:0")).memory_percent == 0.0
+    assert redis.parse_instance(PRIMARY_INFO).memory_percent == 0.0
+
+
 def speaking_redis(answers: dict[str, bytes]) -> Callable[[socket.socket], None]:
     """A Redis with ready answers by the command's first word, sent in small pieces."""
 

@@ -30,6 +30,12 @@ def server_path(backend: str, node: str) -> str:
     return f"proxies.servers.{position}.status"
 
 
+def memory(node: str, used_mib: int, instance: str = "session", **more: int) -> dict[str, Any]:
+    """An instance of Redis that may take 128 MiB, and has so many."""
+    values = {"used_memory": used_mib * 2**20, "max_memory": 128 * 2**20, **more}
+    return {f"{node}.redis.instances.{instance}.{name}": value for name, value in values.items()}
+
+
 def test_three_healthy_nodes_are_healthy() -> None:
     verdict = assess(expectation(), healthy())
     assert verdict.state is HEALTHY
@@ -168,6 +174,8 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
             "session: no answer",
             {"node-2.redis.instances.session": RedisInstance(error="timed out")},
         ),
+        ("redis", "node-1", BROKEN, "session: 97.7 % of its 128 MiB", memory("node-1", 125)),
+        ("redis", "node-2", BROKEN, "session: 100.0 % of its 128 MiB", memory("node-2", 128)),
         ("redis", None, BROKEN, "2 nodes call themselves", {"node-2.redis.instances.cache.role": "master"}),
         ("redis", None, BROKEN, "no node is primary", {"node-1.redis.instances.cache.role": "slave"}),
         (
@@ -349,6 +357,29 @@ def test_notes_do_not_make_a_host_unhealthy() -> None:
     notes = [item for item in verdict.findings if item.node == "node-1" and item.service == "host"]
     assert len(notes) == 3
     assert any("paused by alice" in note.reason for note in notes)
+
+
+def test_sessions_that_fill_their_redis_are_noted_in_time() -> None:
+    verdict = judged(healthy(), memory("node-1", 120))
+    assert verdict.state is HEALTHY
+    (note,) = [item for item in verdict.findings if item.service == "redis" and item.node == "node-1"]
+    assert note.reason == "session: 93.8 % of its 128 MiB are used"
+    assert note.next_command == "raise redis_session_maxmemory_mib, then: trivet converge test"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        memory("node-1", 100),
+        memory("node-1", 128, "cache"),
+        memory("node-1", 128, max_memory=0),
+        memory("node-1", 160, uncounted_memory=64 * 2**20),
+    ],
+    ids=["room", "a cache evicts", "unlimited", "buffers of replicas do not count"],
+)
+def test_redis_with_room_or_that_makes_room_says_nothing_of_it(changes: dict[str, Any]) -> None:
+    found = judged(healthy(), changes).findings
+    assert not [item for item in found if "MiB are used" in item.reason or "it evicts" in item.reason]
 
 
 @pytest.mark.parametrize("units", [{}, {"trivet-agent": "active"}])
