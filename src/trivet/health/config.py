@@ -19,6 +19,8 @@ HAPROXY_SOCKET = Path("/run/haproxy/admin.sock")
 MARIADB_SOCKET = Path("/run/mysqld/mysqld.sock")
 MARIADB_DIRECTORY = Path("/var/lib/mysql")
 HANDOVER_TABLE = ("inet", "trivet_handover")
+FIREWALL_TABLE = ("inet", "trivet")
+"""Role base loads it on every node; there is no setting without it."""
 VOLUME = "shared"
 MOUNT = Path("/srv/shared")
 BRICK_FILE_SYSTEM = Path("/srv/glusterfs")

@@ -53,6 +53,8 @@ class GatewayFacts(ServiceFacts):
     """States of the units as systemd names them: active, reloading, activating, inactive, failed …"""
     handover: bool = False
     """True while the table of a hand-over (``inet trivet_handover``) stands in nftables."""
+    firewall: bool | None = None
+    """Whether the firewall's table (``inet trivet``) is loaded; None when the node's agent does not say yet."""
     forwards: dict[str, Flag] = field(default_factory=dict)
     """Gateway addresses whose new connections this node forwards."""
     releases: dict[str, Flag] = field(default_factory=dict)

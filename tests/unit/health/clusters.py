@@ -60,7 +60,7 @@ def _node(number: int, count: int) -> NodeFacts:
         address=address(number),
         asked_at=NOW,
         answered_at=NOW + 2,
-        gateway=GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active"),
+        gateway=GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active", firewall=True),
         proxies=_proxies(count),
         web=WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
         database=DatabaseFacts(

@@ -18,7 +18,14 @@ import pytest
 
 from trivet.health import collect, external, parallel
 from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
-from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, Member, NodeConfig
+from trivet.health.config import (
+    FIREWALL_TABLE,
+    HANDOVER_TABLE,
+    SEARCH_ALLOCATION,
+    SEARCH_ALLOCATION_FLAG,
+    Member,
+    NodeConfig,
+)
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
 from trivet.health.facts import FilesFacts, Peer, facts_from_dict
 
@@ -178,6 +185,23 @@ def test_the_healer_is_expected_where_the_node_is_told_to_heal(said: dict[str, b
 def test_addresses_on_an_interface_are_read() -> None:
     listing = '[{"ifname":"eth0","addr_info":[{"family":"inet","local":"10.0.0.11"},{"local":"10.0.0.101"}]},{}]'
     assert gateway.addresses_of(listing) == {"10.0.0.11", "10.0.0.101"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "firewall", "handover"),
+    [
+        ("table inet trivet\ntable inet trivet_handover\n", True, True),
+        ("table inet trivet\ntable ip nat\n", True, False),
+        ("table inet trivet_handover\ntable ip trivet\n", False, True),
+        ("", False, False),
+    ],
+)
+def test_the_tables_of_nftables_are_told_apart(
+    listed: str, firewall: bool, handover: bool, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "run", lambda *_unused: Output(0, listed, ""))
+    tables = gateway.nftables_tables(deadline)
+    assert (FIREWALL_TABLE in tables, HANDOVER_TABLE in tables) == (firewall, handover)
 
 
 def test_the_running_php_fpm_counts() -> None:

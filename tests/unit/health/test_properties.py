@@ -29,6 +29,7 @@ FAULTS: dict[str, st.SearchStrategy[Any]] = {
     "gateway.haproxy": st.sampled_from(["inactive", "failed", "reloading", "unknown"]),
     "gateway.held": st.just(()),
     "gateway.handover": st.just(True),
+    "gateway.firewall": st.just(False),
     "proxies.servers": st.just(()),
     "web.nginx": st.sampled_from(["inactive", "failed", "reloading", "unknown"]),
     "web.php_fpm": st.sampled_from(["inactive", "failed", "reloading", "missing", "unknown"]),

@@ -283,6 +283,7 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         ("host", "node-1", BROKEN, "has 3840 MiB", {"node-1.host.memory_mib": 3840}),
         ("host", "node-1", BUSY, "packages", {"node-1.host.package_lock": True}),
         ("host", "node-1", BROKEN, "+1.00 s off", {"node-1.host.clock_offset_seconds": 1.0}),
+        ("host", "node-1", BROKEN, "firewall is not loaded", {"node-1.gateway.firewall": False}),
         ("host", "node-1", BROKEN, "trivet-agent is inactive", {"node-1.host.units.trivet-agent": "inactive"}),
         ("host", "node-1", BROKEN, "trivet-heal is failed", {"node-1.host.units.trivet-heal": "failed"}),
         ("host", "node-1", BUSY, "trivet-heal is activating", {"node-1.host.units.trivet-heal": "activating"}),
@@ -386,6 +387,21 @@ def test_redis_with_room_or_that_makes_room_says_nothing_of_it(changes: dict[str
 def test_a_node_that_does_not_say_that_it_heals_is_missed_no_healer(units: dict[str, str]) -> None:
     """Healing is switched off there, or the agent is of a release that does not ask for it."""
     assert judged(healthy(), {"node-1.host.units": units}).problems == ()
+
+
+def test_an_agent_that_says_nothing_of_the_firewall_is_of_an_earlier_release() -> None:
+    assert judged(healthy(), {"*.gateway.firewall": None}).problems == ()
+
+
+def test_a_firewall_that_nobody_could_look_for_is_not_called_missing() -> None:
+    verdict = judged(healthy(), {"node-1.gateway.firewall": False, "node-1.gateway.error": "nft did not end in 3.0 s"})
+    assert verdict.of("gateway", "node-1") is UNKNOWN
+    assert verdict.of("host", "node-1") is HEALTHY
+
+
+def test_a_missing_firewall_names_the_command_that_loads_it() -> None:
+    (found,) = judged(healthy(), {"node-2.gateway.firewall": False}).problems
+    assert found.next_command == f"ssh {address(2)} systemctl reload-or-restart nftables"
 
 
 def test_a_dead_healer_is_no_work_in_progress_of_a_drain() -> None:

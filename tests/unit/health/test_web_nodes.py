@@ -93,6 +93,7 @@ def test_a_web_node_that_is_down_makes_the_verdict_broken_and_is_named() -> None
         ("files.error", "no answer", "files", State.UNKNOWN),
         ("host.memory_available_mib", 5, "host", State.BROKEN),
         ("host.package_lock", True, "host", State.BUSY),
+        ("gateway.firewall", False, "host", State.BROKEN),
         ("host.units.trivet-agent", "inactive", "host", State.BROKEN),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
+from trivet.health.facts import GatewayFacts, HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
 
 SERVICE = "host"
@@ -34,6 +34,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_size(cluster, node, facts.host)
             yield from _of_work(cluster, node, facts.host)
             yield from _of_units(cluster, node, facts.host)
+        yield from _of_firewall(cluster, node, facts.gateway)
     yield from _of_names(cluster)
     yield from _of_clocks(cluster)
 
@@ -45,6 +46,13 @@ def _of_identity(cluster: Cluster, node: str, identity: IdentityFacts) -> Iterat
         yield Finding(SERVICE, node, State.UNKNOWN, reason, command)
     elif identity.environment != cluster.expectation.environment:
         reason = f"was set up for {identity.environment}, and not for {cluster.expectation.environment}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, command)
+
+
+def _of_firewall(cluster: Cluster, node: str, gateway: GatewayFacts) -> Iterator[Finding]:
+    if gateway.error is None and gateway.firewall is False:
+        reason = "its firewall is not loaded: nftables has no table inet trivet, and every port is open"
+        command = cluster.on(node, "systemctl reload-or-restart nftables")
         yield Finding(SERVICE, node, State.BROKEN, reason, command)
 
 
