@@ -517,6 +517,41 @@ def test_apart_from_its_drain_a_whole_node_is_healthy() -> None:
     assert broken_too.apart_from_drains().state is BUSY
 
 
+def web_drained(*nodes: str) -> dict[str, Any]:
+    """Only the flags: every service runs, and every page comes."""
+    return {f"{node}.host.drains": {"web": DRAIN} for node in nodes}
+
+
+def test_a_shop_that_is_drained_everywhere_is_down() -> None:
+    verdict = judged(healthy(), web_drained("node-1", "node-2", "node-3"))
+    assert verdict.state is BROKEN
+    (found,) = [item for item in verdict.problems if item.node is None]
+    assert found.reason == "no node serves the shop: web is drained everywhere"
+    assert found.next_command == "trivet clean test"
+    # The flags alone are the cause.
+    assert verdict.apart_from_drains().state is HEALTHY
+
+
+def test_a_shop_of_one_node_that_is_drained_is_down() -> None:
+    assert judged(healthy(1), web_drained("node-1"), 1).of("web") is BROKEN
+
+
+def test_a_shop_that_one_node_serves_is_only_busy() -> None:
+    assert judged(healthy(), web_drained("node-1", "node-2")).state is BUSY
+    expired = {"node-3.host.drains": {"web": replace(DRAIN, expires=NOW)}}
+    assert judged(healthy(), web_drained("node-1", "node-2") | expired).state is BUSY
+    other = {"node-3.host.drains": {"database": DRAIN, "search": DRAIN}}
+    assert judged(healthy(), web_drained("node-1", "node-2") | other).state is BUSY
+
+
+def test_a_node_that_does_not_answer_serves_nobody_known() -> None:
+    changes = {**web_drained("node-1", "node-2"), "node-3": Unreachable("SSH: timed out")}
+    (found,) = [item for item in judged(healthy(), changes).problems if (item.service, item.node) == ("web", None)]
+    assert found.reason == "no node serves the shop: web is drained on node-1, node-2, and no other node answers"
+    gone = {f"node-{n}": Unreachable("SSH: timed out") for n in (1, 2, 3)}
+    assert not [item for item in judged(healthy(), gone).problems if item.service == "web"]
+
+
 def test_held_connections_are_busy() -> None:
     facts = healthy()
     servers = facts["node-1"].proxies.servers  # type: ignore[union-attr]
