@@ -18,6 +18,8 @@ WEB_PORT = 8080
 HAPROXY_SOCKET = Path("/run/haproxy/admin.sock")
 MARIADB_SOCKET = Path("/run/mysqld/mysqld.sock")
 MARIADB_DIRECTORY = Path("/var/lib/mysql")
+REDIS_DIRECTORY = Path("/var/lib/redis")
+STORE_LOGS = Path("/srv/store-local/log")
 HANDOVER_TABLE = ("inet", "trivet_handover")
 FIREWALL_TABLE = ("inet", "trivet")
 """Role base loads it on every node; there is no setting without it."""
@@ -83,6 +85,12 @@ class NodeConfig:
         clustered = ("mariadb", "redis-cache", "redis-session", self.search_engine, "glusterd")
         sentinel = ("redis-sentinel",) if len(self.members) > 1 else ()
         return (*everywhere, "keepalived", *clustered, *sentinel)
+
+    @property
+    def written_directories(self) -> tuple[Path, ...]:
+        """Where services of this node write, each maybe a file system of its own; not all are on every node."""
+        search = Path("/var/lib") / self.search_engine
+        return (Path("/"), BRICK_FILE_SYSTEM, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, search, STORE_LOGS)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:

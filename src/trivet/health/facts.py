@@ -325,6 +325,7 @@ class HostFacts(ServiceFacts):
     memory_mib: int = 0
     memory_available_mib: int = 0
     disks: dict[str, Disk] = field(default_factory=dict)
+    """The file systems that services write to, each by one directory on it."""
     package_lock: bool = False
     failed_units: tuple[str, ...] = ()
     uptime_seconds: float = 0.0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import socket
@@ -27,7 +28,7 @@ from trivet.health.config import (
     NodeConfig,
 )
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
-from trivet.health.facts import FilesFacts, Peer, facts_from_dict
+from trivet.health.facts import Disk, FilesFacts, Peer, facts_from_dict
 
 CONFIG = NodeConfig(
     environment="test",
@@ -515,6 +516,36 @@ def test_tracking_of_chrony_is_read() -> None:
 def test_room_on_a_file_system_is_measured(tmp_path: Path) -> None:
     room = host.disk(tmp_path)
     assert 0 <= room.free_percent <= 100 and 0 <= room.free_inodes_percent <= 100
+
+
+def test_each_file_system_is_looked_at_once_and_what_is_not_there_is_skipped(tmp_path: Path) -> None:
+    inner = tmp_path / "mysql"
+    inner.mkdir()
+    elsewhere = Path("/proc")  # Always a file system of its own.
+    assert list(host.disks([tmp_path, inner, tmp_path / "none", elsewhere])) == [str(tmp_path), "/proc"]
+    assert list(host.disks([tmp_path / "none", inner, tmp_path])) == [str(inner)]
+    assert host.disks([tmp_path / "none"]) == {}
+
+
+def test_a_disk_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = host.disk
+
+    def failing(path: Path) -> Disk:
+        if path == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+        return measure(path)
+
+    monkeypatch.setattr(host, "disk", failing)
+    assert list(host.disks([tmp_path, Path("/proc")])) == ["/proc"]
+
+
+@pytest.mark.parametrize("engine", ["opensearch", "elasticsearch"])
+def test_every_directory_with_data_is_looked_at(engine: str) -> None:
+    looked_at = {
+        str(path) for path in NodeConfig.from_mapping({**NODE_JSON, "search_engine": engine}).written_directories
+    }
+    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", "/srv/glusterfs", "/srv/store-local/log"}
+    assert looked_at == {"/", "/var"} | data
 
 
 # --- the whole

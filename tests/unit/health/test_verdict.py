@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
-from trivet.health.facts import Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
+from trivet.health.facts import Disk, Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
 from trivet.health.verdict import State, Verdict, assess
 
 HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
 DRAIN = Drain(owner="rotation", reason="upscale to 12", since=NOW, expires=NOW + 600)
+
+
+FULL = Disk(free_percent=3.0, free_mib=200, free_inodes_percent=90.0)
 
 
 def judged(facts: Facts, changes: dict[str, Any], count: int = 3) -> Verdict:
@@ -278,6 +281,13 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         # Host
         ("host", "node-1", BROKEN, "3.0 % free", {"node-1.host.disks./.free_percent": 3.0}),
         ("host", "node-1", BROKEN, "inodes", {"node-1.host.disks./.free_inodes_percent": 1.0}),
+        (
+            "host",
+            "node-1",
+            BROKEN,
+            "/var/lib/mysql has 3.0 % free (200 MiB)",
+            {"node-1.host.disks./var/lib/mysql": FULL},
+        ),
         ("host", "node-1", BROKEN, "MiB of memory are available", {"node-1.host.memory_available_mib": 20}),
         ("host", "node-1", BROKEN, "has 2 vCPU", {"node-1.host.vcpus": 2}),
         ("host", "node-1", BROKEN, "has 3840 MiB", {"node-1.host.memory_mib": 3840}),
