@@ -14,7 +14,7 @@ from conftest import ROLES, ROOT, SECRETS, Environment
 
 from trivet.agent.alerts import Alerts
 from trivet.agent.heal import Settings
-from trivet.health.config import BRICK, KEEPALIVED_ALIVE
+from trivet.health.config import BRICK, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
 
 NODES = ["production-1", "production-2", "production-3"]
@@ -538,6 +538,18 @@ def test_only_service_nodes_heal(production: Environment, integration: Environme
     assert integration.value("agent", "integration-1", "__agent_heals")
     assert not scaled_out.value("agent", "production-serving", "__agent_heals")
     assert not production.value("agent", NODES[0], "__agent_heals", agent_heal=False)
+
+
+def test_a_node_says_whether_its_healer_should_run(production: Environment, scaled_out: Environment) -> None:
+    """The verdict goes by it: where healing is switched off, or there is no healer, none is missed."""
+    for environment, node, heals, settings in (
+        (production, NODES[0], True, {}),
+        (production, NODES[0], False, {"agent_heal": False}),
+        (scaled_out, "production-serving", False, {}),
+    ):
+        file = environment.written("agent", node, **settings)["/etc/trivet/node.json"]
+        assert json.loads(file.content)["heals"] is heals
+        assert ("trivet-heal" in NodeConfig.from_mapping(json.loads(file.content)).units) is heals
 
 
 # Web nodes

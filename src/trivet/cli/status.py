@@ -16,7 +16,7 @@ from trivet.ansible import load_environment
 from trivet.cli.output import output_for
 from trivet.errors import InputError
 from trivet.health.facts import SERVICES
-from trivet.health.findings import State
+from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
@@ -61,7 +61,7 @@ def status(
 
 
 def shown(environment: Environment, verdict: Verdict) -> Group:
-    """A table of services by nodes, then every finding that is not healthy with its next command."""
+    """A table of services by nodes, then every finding that is not healthy with its next command, then the notes."""
     table = Table(
         "service",
         *(node.name for node in environment.machines),
@@ -74,16 +74,15 @@ def shown(environment: Environment, verdict: Verdict) -> Group:
             state = verdict.of(service, name)
             cells.append(Text(state.value, style=COLOURS[state]))
         table.add_row(service, *cells)
-    lines = []
-    for finding in verdict.findings:
-        if finding.state == State.HEALTHY:
-            continue
-        lines.append(
-            Text(
-                f"{finding.state.value}: {finding.node or 'cluster'}: {finding.service}: {finding.reason}",
-                style=COLOURS[finding.state],
-            )
-        )
-        if finding.next_command:
-            lines.append(Text(f"  next: {finding.next_command}"))
-    return Group(table, *lines)
+    problems = (item for item in verdict.findings if item.state is not State.HEALTHY)
+    lines = [line for item in problems for line in _told(item, item.state.value, COLOURS[item.state])]
+    notes = [line for item in verdict.notes for line in _told(item, "note", "dim")]
+    return Group(table, *lines, *notes)
+
+
+def _told(finding: Finding, kind: str, style: str) -> list[Text]:
+    """A finding in a line, and what to run next in another."""
+    told = [Text(f"{kind}: {finding.node or 'cluster'}: {finding.service}: {finding.reason}", style=style)]
+    if finding.next_command:
+        told.append(Text(f"  next: {finding.next_command}", style="dim" if finding.is_note else ""))
+    return told

@@ -18,7 +18,11 @@ WEB_PORT = 8080
 HAPROXY_SOCKET = Path("/run/haproxy/admin.sock")
 MARIADB_SOCKET = Path("/run/mysqld/mysqld.sock")
 MARIADB_DIRECTORY = Path("/var/lib/mysql")
+REDIS_DIRECTORY = Path("/var/lib/redis")
+STORE_LOGS = Path("/srv/store-local/log")
 HANDOVER_TABLE = ("inet", "trivet_handover")
+FIREWALL_TABLE = ("inet", "trivet")
+"""Role base loads it on every node; there is no setting without it."""
 VOLUME = "shared"
 MOUNT = Path("/srv/shared")
 BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
@@ -63,6 +67,8 @@ class NodeConfig:
     search_engine: str = "opensearch"
     redis_password: str = ""
     domain: str = "localhost"
+    heals: bool = False
+    """Whether ``trivet-heal`` should run here; a ``node.json`` of an earlier release does not say, so nobody asks."""
 
     @property
     def web_only(self) -> bool:
@@ -72,12 +78,19 @@ class NodeConfig:
     @property
     def units(self) -> tuple[str, ...]:
         """The services that should run on this node, as systemd names them; ``php-fpm`` stands for any version."""
-        everywhere = ("trivet-agent", "haproxy", "nginx", "php-fpm", "trivet-shared")
+        healer = ("trivet-heal",) if self.heals else ()
+        everywhere = ("trivet-agent", *healer, "haproxy", "nginx", "php-fpm", "trivet-shared")
         if self.web_only:
             return everywhere
         clustered = ("mariadb", "redis-cache", "redis-session", self.search_engine, "glusterd")
         sentinel = ("redis-sentinel",) if len(self.members) > 1 else ()
         return (*everywhere, "keepalived", *clustered, *sentinel)
+
+    @property
+    def written_directories(self) -> tuple[Path, ...]:
+        """Where services of this node write, each maybe a file system of its own; not all are on every node."""
+        search = Path("/var/lib") / self.search_engine
+        return (Path("/"), BRICK_FILE_SYSTEM, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, search, STORE_LOGS)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:
@@ -100,6 +113,7 @@ class NodeConfig:
                 search_engine=str(data.get("search_engine") or "opensearch"),
                 redis_password=str(data.get("redis_password") or ""),
                 domain=str(data.get("domain") or "localhost"),
+                heals=data.get("heals") is True,
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise ValueError(f"node configuration does not fit: {problem!r}") from problem

@@ -35,6 +35,10 @@ class Thresholds:
     """How far a clock may certainly be off, against another node's or its time server."""
     replica_lag_bytes: int = 4 * 1024 * 1024
     replica_lag_seconds: int = 10
+    redis_full_percent: float = 97.0
+    """Of an instance that evicts nothing: soon it refuses every write."""
+    redis_filling_percent: float = 85.0
+    """From where on that is noted, while there is time to give it more."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ class GatewayFacts(ServiceFacts):
     """States of the units as systemd names them: active, reloading, activating, inactive, failed …"""
     handover: bool = False
     """True while the table of a hand-over (``inet trivet_handover``) stands in nftables."""
+    firewall: bool | None = None
+    """Whether the firewall's table (``inet trivet``) is loaded; None when the node's agent does not say yet."""
     forwards: dict[str, Flag] = field(default_factory=dict)
     """Gateway addresses whose new connections this node forwards."""
     releases: dict[str, Flag] = field(default_factory=dict)
@@ -183,6 +185,14 @@ class RedisInstance(ServiceFacts):
     used_memory: int = 0
     max_memory: int = 0
     """Bytes; ``max_memory`` 0 means unlimited."""
+    uncounted_memory: int = 0
+    """What of ``used_memory`` Redis leaves out when it compares it with ``max_memory``: buffers of replicas."""
+
+    @property
+    def memory_percent(self) -> float:
+        """How full the instance is, as Redis counts; 0 when it is unlimited."""
+        counted = max(0, self.used_memory - self.uncounted_memory)
+        return 100 * counted / self.max_memory if self.max_memory > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,6 +325,7 @@ class HostFacts(ServiceFacts):
     memory_mib: int = 0
     memory_available_mib: int = 0
     disks: dict[str, Disk] = field(default_factory=dict)
+    """The file systems that services write to, each by one directory on it."""
     package_lock: bool = False
     failed_units: tuple[str, ...] = ()
     uptime_seconds: float = 0.0

@@ -36,6 +36,10 @@ def worst(states: Iterable[State]) -> State:
     return max(states, key=lambda state: state.severity, default=State.HEALTHY)
 
 
+AS_IT_SHOULD_BE = "everything as it should be"
+"""The reason of a finding that only says that somebody looked."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was found, good or bad."""
@@ -51,3 +55,8 @@ class Finding:
     """True when a drain flag alone is the cause: apart from it there is nothing wrong."""
     softened: bool = False
     """True when it is broken, and told as busy because its service is drained there: somebody is at work on it."""
+
+    @property
+    def is_note(self) -> bool:
+        """Whether nothing is wrong, and there is something to know all the same."""
+        return self.state is State.HEALTHY and self.reason != AS_IT_SHOULD_BE

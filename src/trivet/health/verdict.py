@@ -10,7 +10,7 @@ from typing import Any
 from trivet.health.cluster import Cluster
 from trivet.health.expectation import Expectation, NodeExpectation, Thresholds
 from trivet.health.facts import SERVICES, ClusterFacts, NodeFacts, Unreachable, facts_from_dict
-from trivet.health.findings import Finding, State, worst
+from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State, worst
 from trivet.health.rules import database, files, gateway, host, redis, search, web
 
 __all__ = [
@@ -62,6 +62,11 @@ class Verdict:
         """The findings that keep the environment from being healthy, the worst first."""
         wrong = (finding for finding in self.findings if finding.state is not State.HEALTHY)
         return tuple(sorted(wrong, key=lambda finding: -finding.state.severity))
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What is well and worth knowing, such as a service that waits for a restart."""
+        return tuple(finding for finding in self.findings if finding.is_note)
 
     def of(self, service: str, node: str | None = None) -> State:
         """The state of a service, on one node or (without ``node``) everywhere, cluster included.
@@ -134,7 +139,7 @@ def _of_service(cluster: Cluster, service: str) -> list[Finding]:
     found = [*_drains(cluster, service), *(_softened(cluster, item) for item in _RULES[service](cluster))]
     named = {finding.node for finding in found}
     well = (name for name, _ in cluster.machines() if name not in named)
-    return [*found, *(Finding(service, name, State.HEALTHY, "everything as it should be") for name in well)]
+    return [*found, *(Finding(service, name, State.HEALTHY, AS_IT_SHOULD_BE) for name in well)]
 
 
 def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:

@@ -59,7 +59,7 @@ class View:
         findings = [
             {"service": item.service, "node": item.node, "state": item.state.value, "reason": item.reason}
             for item in self.verdict.findings
-            if item.state is not State.HEALTHY or "as it should be" not in item.reason
+            if item.state is not State.HEALTHY or item.is_note
         ]
         return {"when": when, "state": self.state.value, "findings": findings, "nodes": dict(self.machines)}
 

@@ -60,7 +60,7 @@ def _node(number: int, count: int) -> NodeFacts:
         address=address(number),
         asked_at=NOW,
         answered_at=NOW + 2,
-        gateway=GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active"),
+        gateway=GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active", firewall=True),
         proxies=_proxies(count),
         web=WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
         database=DatabaseFacts(
@@ -103,6 +103,7 @@ def _node(number: int, count: int) -> NodeFacts:
             memory_mib=1920,
             memory_available_mib=500,
             disks={"/": Disk(free_percent=50.0, free_mib=9000, free_inodes_percent=90.0)},
+            units={"trivet-agent": "active", "trivet-heal": "active", "nginx": "active"},
         ),
         identity=IdentityFacts(
             environment="test",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import socket
@@ -18,9 +19,16 @@ import pytest
 
 from trivet.health import collect, external, parallel
 from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
-from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, Member, NodeConfig
+from trivet.health.config import (
+    FIREWALL_TABLE,
+    HANDOVER_TABLE,
+    SEARCH_ALLOCATION,
+    SEARCH_ALLOCATION_FLAG,
+    Member,
+    NodeConfig,
+)
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
-from trivet.health.facts import FilesFacts, Peer, facts_from_dict
+from trivet.health.facts import Disk, FilesFacts, Peer, facts_from_dict
 
 CONFIG = NodeConfig(
     environment="test",
@@ -164,12 +172,37 @@ def test_a_masked_unit_is_told_apart_from_one_that_is_stopped(monkeypatch: pytes
     }
 
 
+@pytest.mark.parametrize(("said", "heals"), [({}, False), ({"heals": False}, False), ({"heals": True}, True)])
+def test_the_healer_is_expected_where_the_node_is_told_to_heal(said: dict[str, bool], heals: bool) -> None:
+    """A ``node.json`` of an earlier release says nothing of it."""
+    config = NodeConfig.from_mapping({**NODE_JSON, **said})
+    assert ("trivet-heal" in config.units) is heals
+    assert "trivet-agent" in config.units
+
+
 # --- gateway, web
 
 
 def test_addresses_on_an_interface_are_read() -> None:
     listing = '[{"ifname":"eth0","addr_info":[{"family":"inet","local":"10.0.0.11"},{"local":"10.0.0.101"}]},{}]'
     assert gateway.addresses_of(listing) == {"10.0.0.11", "10.0.0.101"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "firewall", "handover"),
+    [
+        ("table inet trivet\ntable inet trivet_handover\n", True, True),
+        ("table inet trivet\ntable ip nat\n", True, False),
+        ("table inet trivet_handover\ntable ip trivet\n", False, True),
+        ("", False, False),
+    ],
+)
+def test_the_tables_of_nftables_are_told_apart(
+    listed: str, firewall: bool, handover: bool, deadline: Deadline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "run", lambda *_unused: Output(0, listed, ""))
+    tables = gateway.nftables_tables(deadline)
+    assert (FIREWALL_TABLE in tables, HANDOVER_TABLE in tables) == (firewall, handover)
 
 
 def test_the_running_php_fpm_counts() -> None:
@@ -245,6 +278,13 @@ def test_a_primary_and_a_replica_are_read() -> None:
     replica = redis.parse_instance(REPLICA_INFO)
     assert (replica.role, replica.offset, replica.primary_address) == ("slave", 12, "10.86.250.40")
     assert replica.primary_sync_in_progress and not replica.primary_link_up
+
+
+def test_the_memory_of_an_instance_is_counted_as_redis_counts_it() -> None:
+    info = "used_memory:900\r\nmaxmemory:1000\r\nmem_not_counted_for_evict:100\r\n"
+    assert redis.parse_instance(info).memory_percent == 80.0
+    assert redis.parse_instance(info.replace("maxmemory:1000", "maxmemory:0")).memory_percent == 0.0
+    assert redis.parse_instance(PRIMARY_INFO).memory_percent == 0.0
 
 
 def speaking_redis(answers: dict[str, bytes]) -> Callable[[socket.socket], None]:
@@ -476,6 +516,36 @@ def test_tracking_of_chrony_is_read() -> None:
 def test_room_on_a_file_system_is_measured(tmp_path: Path) -> None:
     room = host.disk(tmp_path)
     assert 0 <= room.free_percent <= 100 and 0 <= room.free_inodes_percent <= 100
+
+
+def test_each_file_system_is_looked_at_once_and_what_is_not_there_is_skipped(tmp_path: Path) -> None:
+    inner = tmp_path / "mysql"
+    inner.mkdir()
+    elsewhere = Path("/proc")  # Always a file system of its own.
+    assert list(host.disks([tmp_path, inner, tmp_path / "none", elsewhere])) == [str(tmp_path), "/proc"]
+    assert list(host.disks([tmp_path / "none", inner, tmp_path])) == [str(inner)]
+    assert host.disks([tmp_path / "none"]) == {}
+
+
+def test_a_disk_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = host.disk
+
+    def failing(path: Path) -> Disk:
+        if path == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+        return measure(path)
+
+    monkeypatch.setattr(host, "disk", failing)
+    assert list(host.disks([tmp_path, Path("/proc")])) == ["/proc"]
+
+
+@pytest.mark.parametrize("engine", ["opensearch", "elasticsearch"])
+def test_every_directory_with_data_is_looked_at(engine: str) -> None:
+    looked_at = {
+        str(path) for path in NodeConfig.from_mapping({**NODE_JSON, "search_engine": engine}).written_directories
+    }
+    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", "/srv/glusterfs", "/srv/store-local/log"}
+    assert looked_at == {"/", "/var"} | data
 
 
 # --- the whole

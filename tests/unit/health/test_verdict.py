@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
-from trivet.health.facts import Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
+from trivet.health.facts import Disk, Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
 from trivet.health.verdict import State, Verdict, assess
 
 HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
 DRAIN = Drain(owner="rotation", reason="upscale to 12", since=NOW, expires=NOW + 600)
+
+
+FULL = Disk(free_percent=3.0, free_mib=200, free_inodes_percent=90.0)
 
 
 def judged(facts: Facts, changes: dict[str, Any], count: int = 3) -> Verdict:
@@ -28,6 +31,12 @@ def server_path(backend: str, node: str) -> str:
     servers = healthy()["node-1"].proxies.servers  # type: ignore[union-attr]
     position = next(n for n, item in enumerate(servers) if (item.backend, item.server) == (backend, node))
     return f"proxies.servers.{position}.status"
+
+
+def memory(node: str, used_mib: int, instance: str = "session", **more: int) -> dict[str, Any]:
+    """An instance of Redis that may take 128 MiB, and has so many."""
+    values = {"used_memory": used_mib * 2**20, "max_memory": 128 * 2**20, **more}
+    return {f"{node}.redis.instances.{instance}.{name}": value for name, value in values.items()}
 
 
 def test_three_healthy_nodes_are_healthy() -> None:
@@ -168,6 +177,8 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
             "session: no answer",
             {"node-2.redis.instances.session": RedisInstance(error="timed out")},
         ),
+        ("redis", "node-1", BROKEN, "session: 97.7 % of its 128 MiB", memory("node-1", 125)),
+        ("redis", "node-2", BROKEN, "session: 100.0 % of its 128 MiB", memory("node-2", 128)),
         ("redis", None, BROKEN, "2 nodes call themselves", {"node-2.redis.instances.cache.role": "master"}),
         ("redis", None, BROKEN, "no node is primary", {"node-1.redis.instances.cache.role": "slave"}),
         (
@@ -270,11 +281,22 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
         # Host
         ("host", "node-1", BROKEN, "3.0 % free", {"node-1.host.disks./.free_percent": 3.0}),
         ("host", "node-1", BROKEN, "inodes", {"node-1.host.disks./.free_inodes_percent": 1.0}),
+        (
+            "host",
+            "node-1",
+            BROKEN,
+            "/var/lib/mysql has 3.0 % free (200 MiB)",
+            {"node-1.host.disks./var/lib/mysql": FULL},
+        ),
         ("host", "node-1", BROKEN, "MiB of memory are available", {"node-1.host.memory_available_mib": 20}),
         ("host", "node-1", BROKEN, "has 2 vCPU", {"node-1.host.vcpus": 2}),
         ("host", "node-1", BROKEN, "has 3840 MiB", {"node-1.host.memory_mib": 3840}),
         ("host", "node-1", BUSY, "packages", {"node-1.host.package_lock": True}),
         ("host", "node-1", BROKEN, "+1.00 s off", {"node-1.host.clock_offset_seconds": 1.0}),
+        ("host", "node-1", BROKEN, "firewall is not loaded", {"node-1.gateway.firewall": False}),
+        ("host", "node-1", BROKEN, "trivet-agent is inactive", {"node-1.host.units.trivet-agent": "inactive"}),
+        ("host", "node-1", BROKEN, "trivet-heal is failed", {"node-1.host.units.trivet-heal": "failed"}),
+        ("host", "node-1", BUSY, "trivet-heal is activating", {"node-1.host.units.trivet-heal": "activating"}),
         ("host", "node-1", UNKNOWN, "no answer", {"node-1.host.error": "no /proc"}),
         ("host", "node-1", BROKEN, "answers as node-2", {"node-1.node": "node-2"}),
         ("host", None, BROKEN, "one hostname", {"node-1.host.hostname": "node-2"}),
@@ -346,6 +368,57 @@ def test_notes_do_not_make_a_host_unhealthy() -> None:
     notes = [item for item in verdict.findings if item.node == "node-1" and item.service == "host"]
     assert len(notes) == 3
     assert any("paused by alice" in note.reason for note in notes)
+
+
+def test_sessions_that_fill_their_redis_are_noted_in_time() -> None:
+    verdict = judged(healthy(), memory("node-1", 120))
+    assert verdict.state is HEALTHY
+    (note,) = [item for item in verdict.findings if item.service == "redis" and item.node == "node-1"]
+    assert note.reason == "session: 93.8 % of its 128 MiB are used"
+    assert note.next_command == "raise redis_session_maxmemory_mib, then: trivet converge test"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        memory("node-1", 100),
+        memory("node-1", 128, "cache"),
+        memory("node-1", 128, max_memory=0),
+        memory("node-1", 160, uncounted_memory=64 * 2**20),
+    ],
+    ids=["room", "a cache evicts", "unlimited", "buffers of replicas do not count"],
+)
+def test_redis_with_room_or_that_makes_room_says_nothing_of_it(changes: dict[str, Any]) -> None:
+    found = judged(healthy(), changes).findings
+    assert not [item for item in found if "MiB are used" in item.reason or "it evicts" in item.reason]
+
+
+@pytest.mark.parametrize("units", [{}, {"trivet-agent": "active"}])
+def test_a_node_that_does_not_say_that_it_heals_is_missed_no_healer(units: dict[str, str]) -> None:
+    """Healing is switched off there, or the agent is of a release that does not ask for it."""
+    assert judged(healthy(), {"node-1.host.units": units}).problems == ()
+
+
+def test_an_agent_that_says_nothing_of_the_firewall_is_of_an_earlier_release() -> None:
+    assert judged(healthy(), {"*.gateway.firewall": None}).problems == ()
+
+
+def test_a_firewall_that_nobody_could_look_for_is_not_called_missing() -> None:
+    verdict = judged(healthy(), {"node-1.gateway.firewall": False, "node-1.gateway.error": "nft did not end in 3.0 s"})
+    assert verdict.of("gateway", "node-1") is UNKNOWN
+    assert verdict.of("host", "node-1") is HEALTHY
+
+
+def test_a_missing_firewall_names_the_command_that_loads_it() -> None:
+    (found,) = judged(healthy(), {"node-2.gateway.firewall": False}).problems
+    assert found.next_command == f"ssh {address(2)} systemctl reload-or-restart nftables"
+
+
+def test_a_dead_healer_is_no_work_in_progress_of_a_drain() -> None:
+    changes = {**drained_node(), "node-2.host.units.trivet-heal": "inactive"}
+    found = [item for item in judged(healthy(), changes).problems if item.service == "host"]
+    assert [(item.node, item.state, item.by_drain) for item in found] == [("node-2", BROKEN, False)]
+    assert found[0].next_command == f"ssh {address(2)} journalctl -u trivet-heal -n 50 --no-pager"
 
 
 def drained_node() -> dict[str, Any]:
@@ -454,6 +527,41 @@ def test_apart_from_its_drain_a_whole_node_is_healthy() -> None:
     assert verdict.apart_from_drains().state is HEALTHY
     broken_too = judged(healthy(), {**changes, "node-2.web.direct": Page(status=500)})
     assert broken_too.apart_from_drains().state is BUSY
+
+
+def web_drained(*nodes: str) -> dict[str, Any]:
+    """Only the flags: every service runs, and every page comes."""
+    return {f"{node}.host.drains": {"web": DRAIN} for node in nodes}
+
+
+def test_a_shop_that_is_drained_everywhere_is_down() -> None:
+    verdict = judged(healthy(), web_drained("node-1", "node-2", "node-3"))
+    assert verdict.state is BROKEN
+    (found,) = [item for item in verdict.problems if item.node is None]
+    assert found.reason == "no node serves the shop: web is drained everywhere"
+    assert found.next_command == "trivet clean test"
+    # The flags alone are the cause.
+    assert verdict.apart_from_drains().state is HEALTHY
+
+
+def test_a_shop_of_one_node_that_is_drained_is_down() -> None:
+    assert judged(healthy(1), web_drained("node-1"), 1).of("web") is BROKEN
+
+
+def test_a_shop_that_one_node_serves_is_only_busy() -> None:
+    assert judged(healthy(), web_drained("node-1", "node-2")).state is BUSY
+    expired = {"node-3.host.drains": {"web": replace(DRAIN, expires=NOW)}}
+    assert judged(healthy(), web_drained("node-1", "node-2") | expired).state is BUSY
+    other = {"node-3.host.drains": {"database": DRAIN, "search": DRAIN}}
+    assert judged(healthy(), web_drained("node-1", "node-2") | other).state is BUSY
+
+
+def test_a_node_that_does_not_answer_serves_nobody_known() -> None:
+    changes = {**web_drained("node-1", "node-2"), "node-3": Unreachable("SSH: timed out")}
+    (found,) = [item for item in judged(healthy(), changes).problems if (item.service, item.node) == ("web", None)]
+    assert found.reason == "no node serves the shop: web is drained on node-1, node-2, and no other node answers"
+    gone = {f"node-{n}": Unreachable("SSH: timed out") for n in (1, 2, 3)}
+    assert not [item for item in judged(healthy(), gone).problems if item.service == "web"]
 
 
 def test_held_connections_are_busy() -> None:

@@ -14,7 +14,7 @@ from trivet.health.collectors.files import client_facts
 from trivet.health.config import NodeConfig
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.external import NoAnswer
-from trivet.health.facts import FilesFacts, IdentityFacts, NodeFacts, ProxyServer, Unreachable
+from trivet.health.facts import Drain, FilesFacts, IdentityFacts, NodeFacts, ProxyServer, Unreachable
 from trivet.health.findings import State
 from trivet.health.verdict import Verdict, assess
 
@@ -48,7 +48,7 @@ def with_web(known: bool = True) -> clusters.Facts:
         proxies=local,
         web=replace(member.web, proxied=type(member.web.proxied)()),
         files=replace(marks, brick_online=False, self_heal_online=False),
-        host=replace(member.host, hostname=WEB, drains={}),
+        host=replace(member.host, hostname=WEB, drains={}, units={"trivet-agent": "active"}),
     )
     return facts
 
@@ -93,6 +93,8 @@ def test_a_web_node_that_is_down_makes_the_verdict_broken_and_is_named() -> None
         ("files.error", "no answer", "files", State.UNKNOWN),
         ("host.memory_available_mib", 5, "host", State.BROKEN),
         ("host.package_lock", True, "host", State.BUSY),
+        ("gateway.firewall", False, "host", State.BROKEN),
+        ("host.units.trivet-agent", "inactive", "host", State.BROKEN),
     ],
 )
 def test_what_a_web_node_has_is_judged(path: str, new: Any, service: str, state: State) -> None:
@@ -128,6 +130,18 @@ def test_one_that_is_being_made_is_in_no_proxy_and_busy() -> None:
     verdict = assess(expected(in_service=False), with_web(known=False))
     assert problems(verdict) == [("web", WEB, State.BUSY)]
     assert "is not in service" in verdict.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("in_service", "drained", "down"), [(True, False, False), (True, True, True), (False, False, True)]
+)
+def test_a_web_node_can_serve_the_shop_alone(in_service: bool, drained: bool, down: bool) -> None:
+    facts = with_web(known=in_service)
+    flag = {"web": Drain(owner="alice", expires=clusters.NOW + 600)}
+    for name in ("node-1", "node-2", "node-3", *((WEB,) if drained else ())):
+        facts[name] = clusters.change(facts[name], "host.drains", flag)
+    reasons = [item.reason for item in assess(expected(in_service), facts).problems]
+    assert ("no node serves the shop: web is drained everywhere" in reasons) is down
 
 
 def test_marks_of_the_members_must_be_seen_on_a_web_node_too() -> None:

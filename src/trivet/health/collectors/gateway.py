@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from trivet.health.config import GATEWAY_DIRECTORY, HANDOVER_TABLE, KEEPALIVED_ALIVE, NodeConfig
+from trivet.health.config import FIREWALL_TABLE, GATEWAY_DIRECTORY, HANDOVER_TABLE, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import Flag, GatewayFacts
 from trivet.health.flags import flag_of
@@ -16,11 +16,13 @@ from trivet.health.flags import flag_of
 def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
     """Gather the facts of the gateway on this node."""
     flags = handover_flags(GATEWAY_DIRECTORY / "handover.json")
+    tables = nftables_tables(deadline)
     return GatewayFacts(
         held=held_addresses(config, deadline),
         keepalived=unit_state("keepalived.service", deadline),
         haproxy=unit_state("haproxy.service", deadline),
-        handover=handover_table_stands(deadline),
+        handover=HANDOVER_TABLE in tables,
+        firewall=FIREWALL_TABLE in tables,
         forwards=flags["forwards"],
         releases=flags["releases"],
         keepalived_silent=age(KEEPALIVED_ALIVE),
@@ -54,12 +56,12 @@ def addresses_of(listing: str) -> frozenset[str]:
     )
 
 
-def handover_table_stands(deadline: Deadline) -> bool:
-    """True while the nftables table of a hand-over is there."""
+def nftables_tables(deadline: Deadline) -> frozenset[tuple[str, ...]]:
+    """Family and name of every table of nftables."""
     output = run(["nft", "list", "tables"], deadline)
     if output.code != 0:
         raise NoAnswer(f"nft: {output.complaint}")
-    return " ".join(("table", *HANDOVER_TABLE)) in output.stdout.splitlines()
+    return frozenset(tuple(line.split()[1:]) for line in output.stdout.splitlines() if line.startswith("table "))
 
 
 def handover_flags(path: Path) -> dict[str, dict[str, Flag]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import json
@@ -17,7 +18,6 @@ from typing import Any
 
 from trivet.health.collectors.web import php_fpm_state
 from trivet.health.config import (
-    BRICK_FILE_SYSTEM,
     DISABLED_UNITS_DIRECTORY,
     DRAIN_DIRECTORY,
     LEASE_FILE,
@@ -55,7 +55,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         vcpus=len(os.sched_getaffinity(0)),
         memory_mib=memory["MemTotal"],
         memory_available_mib=memory["MemAvailable"],
-        disks={str(path): disk(path) for path in (Path("/"), BRICK_FILE_SYSTEM) if path.exists()},
+        disks=disks(config.written_directories),
         package_lock=any(locked(path) for path in PACKAGE_LOCKS),
         failed_units=tuple(sorted(unit for unit, state in deadline.units().items() if state == "failed")),
         uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
@@ -82,6 +82,20 @@ def memory_mib(meminfo: str) -> dict[str, int]:
     """``/proc/meminfo`` in MiB, by name."""
     pairs = (line.split(":", 1) for line in meminfo.splitlines() if line.endswith(" kB"))
     return {name: int(value.split()[0]) // 1024 for name, value in pairs}
+
+
+def disks(paths: Iterable[Path]) -> dict[str, Disk]:
+    """Room on the file systems of some directories, each once, by the first of its directories that is there."""
+    found: dict[str, Disk] = {}
+    seen: set[int] = set()
+    for path in paths:
+        # A broken disk must not hide the rest of the host (the healer reads its flags there): its service fails by it.
+        with contextlib.suppress(OSError):
+            device = path.stat().st_dev
+            if device not in seen:
+                found[str(path)] = disk(path)
+                seen.add(device)
+    return found
 
 
 def disk(path: Path) -> Disk:

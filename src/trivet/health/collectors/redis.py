@@ -182,6 +182,7 @@ def parse_instance(text: str) -> RedisInstance:
         failover_state=info.get("master_failover_state", "no-failover"),
         used_memory=int(info.get("used_memory", 0)),
         max_memory=int(info.get("maxmemory", 0)),
+        uncounted_memory=int(info.get("mem_not_counted_for_evict", 0)),
     )
 
 

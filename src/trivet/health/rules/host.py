@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
+from trivet.health.facts import GatewayFacts, HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
 
 SERVICE = "host"
+OWN_UNITS = ("trivet-agent", "trivet-heal")
+"""Trivet's own services on a node: they belong to no service of the shop."""
 _SERVICE_OF_UNIT = {"mariadb": "database", "opensearch": "search", "elasticsearch": "search"}
 
 
@@ -31,6 +33,8 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_room(cluster, node, facts.host)
             yield from _of_size(cluster, node, facts.host)
             yield from _of_work(cluster, node, facts.host)
+            yield from _of_units(cluster, node, facts.host)
+        yield from _of_firewall(cluster, node, facts.gateway)
     yield from _of_names(cluster)
     yield from _of_clocks(cluster)
 
@@ -42,6 +46,13 @@ def _of_identity(cluster: Cluster, node: str, identity: IdentityFacts) -> Iterat
         yield Finding(SERVICE, node, State.UNKNOWN, reason, command)
     elif identity.environment != cluster.expectation.environment:
         reason = f"was set up for {identity.environment}, and not for {cluster.expectation.environment}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, command)
+
+
+def _of_firewall(cluster: Cluster, node: str, gateway: GatewayFacts) -> Iterator[Finding]:
+    if gateway.error is None and gateway.firewall is False:
+        reason = "its firewall is not loaded: nftables has no table inet trivet, and every port is open"
+        command = cluster.on(node, "systemctl reload-or-restart nftables")
         yield Finding(SERVICE, node, State.BROKEN, reason, command)
 
 
@@ -93,6 +104,13 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
         # Each service's own units are judged there.
         reason = f"failed units: {listed(host.failed_units)}"
         yield Finding(SERVICE, node, State.HEALTHY, reason, cluster.on(node, "systemctl --failed"))
+
+
+def _of_units(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
+    """Trivet's own services, where the node says that they should run: without them nothing is drained or repaired."""
+    for unit in OWN_UNITS:
+        if found := cluster.unit(SERVICE, node, unit, host.units.get(unit, "active")):
+            yield found
 
 
 def _of_names(cluster: Cluster) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from trivet.health.holders import HOLD_SERVER, redis_primaries
 from trivet.health.rules.proxies import hold_findings
 
 SERVICE = "redis"
+_NEVER_EVICTS = ("session",)
+"""Instances that refuse writes when they are full (``noeviction``); a cache makes room for itself."""
 _NOT_ASKED = RedisInstance(error="its facts are missing")
 _NO_VIEW = SentinelView(error="its facts are missing")
 
@@ -34,7 +36,9 @@ class _Judge:
 
     def findings(self) -> Iterator[Finding]:
         for node, facts in self.cluster.members():
-            yield from self._of_instance(node, _within(facts.redis, self.name))
+            instance = _within(facts.redis, self.name)
+            yield from self._of_instance(node, instance)
+            yield from self._of_memory(node, instance)
             if self._with_sentinel():
                 yield from self._of_sentinel(node, _view_within(facts.redis, self.name))
         yield from self._of_primaries()
@@ -74,6 +78,20 @@ class _Judge:
         elif instance.role != "master":
             reason = f"is neither primary nor replica ({instance.role or 'no role'})"
             yield Finding(SERVICE, node, State.BROKEN, reason, self._command(node))
+
+    def _of_memory(self, node: str, instance: RedisInstance) -> Iterator[Finding]:
+        """Room for what must not be evicted; a replica is looked at too, as it may be the next primary."""
+        limits = self.cluster.expectation.thresholds
+        if self.name not in _NEVER_EVICTS or instance.memory_percent < limits.redis_filling_percent:
+            return
+        percent, room = f"{instance.memory_percent:.1f} %", f"{instance.max_memory // 2**20} MiB"
+        # A live setting: a converge is not held up by a verdict as a rotation is.
+        command = f"raise redis_{self.name}_maxmemory_mib, then: trivet converge {self.cluster.expectation.argument}"
+        if instance.memory_percent > limits.redis_full_percent:
+            reason = f"{percent} of its {room} are used, and it evicts nothing: when it is full it refuses writes"
+            yield Finding(SERVICE, node, State.BROKEN, reason, command)
+        else:
+            yield Finding(SERVICE, node, State.HEALTHY, f"{percent} of its {room} are used", command)
 
     def _of_replica(self, node: str, replica: RedisInstance) -> Iterator[Finding]:
         primary = self._primary()

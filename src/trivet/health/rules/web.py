@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, Cluster
+from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
 from trivet.health.facts import NodeFacts, Page
 from trivet.health.findings import Finding, State
 from trivet.health.rules.proxies import server_findings
@@ -21,6 +21,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
     ]
     yield from own
     yield from _out_of_service(cluster)
+    yield from _of_shop(cluster)
     yield from server_findings(cluster, SERVICE, ("web",), own)
 
 
@@ -31,6 +32,17 @@ def _out_of_service(cluster: Cluster) -> Iterator[Finding]:
             reason = f"{node.name} is not in service: it is being made or taken away"
             command = "the same trivet scale-out or scale-in again; trivet scale-out --help says more"
             yield Finding(SERVICE, node.name, State.BUSY, reason, command, by_drain=True)
+
+
+def _of_shop(cluster: Cluster) -> Iterator[Finding]:
+    """A drain is somebody's work in progress where another node serves; everywhere, it is an outage."""
+    serving = {node.name for node in cluster.expectation.machines if node.in_service}
+    answering = [name for name, _ in cluster.machines() if name in serving]
+    if not answering or any(cluster.drain(SERVICE, name) is None for name in answering):
+        return
+    where = "everywhere" if len(answering) == len(serving) else f"on {listed(answering)}, and no other node answers"
+    reason = f"no node serves the shop: web is drained {where}"
+    yield Finding(SERVICE, None, State.BROKEN, reason, cluster.clean_command, by_drain=True)
 
 
 def _of_node(cluster: Cluster, node: str, facts: NodeFacts, *, proxied: bool) -> Iterator[Finding]:
