@@ -28,7 +28,8 @@ def main() -> int:
             print(f"there is no machine {node} in {FOLDER}", file=sys.stderr)
             return 1
         if verb == "create":
-            machine = machine or {"address": free_address(), "size": request["size"]}
+            # A node that is replaced must have the address that it had: the others know it by that.
+            machine = machine or {"address": request["address"] or free_address(), "size": request["size"]}
             save(node, machine | {"runs": True})
             print(json.dumps({"address": machine["address"]}))
         elif verb == "delete":

@@ -257,11 +257,11 @@ class NodeSteps:
         self._tell("removing the machine")
         self._provider.delete(self._node)
         self._tell("making a new machine")
-        address = self._provider.create(self._node.name, self._environment.size)
-        if address != self._node.ssh_host:
+        address = self._provider.create(self._node.name, self._environment.size, self._node.address)
+        if address != self._node.address:
             raise RotationHalted(
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
-                f"{self._node.ssh_host}, so the provider must give it that one"
+                f"{self._node.address}, so the provider must give it that one"
             )
         self._provider.step_aside(self._node)
         # Its address had another hardware address before: for some seconds neighbours still send to that one.

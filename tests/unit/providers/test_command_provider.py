@@ -44,6 +44,7 @@ def environment(program: str) -> Environment:
         size="6",
         domain="shop.example",
         variables={"trivet_provider": "command", "trivet_provider_command": program},
+        web_nodes=(Node("web-2", 12, "192.0.2.31"),),
     )
 
 
@@ -151,6 +152,13 @@ def test_the_example_does_every_verb_and_every_verb_twice(machines: Path) -> Non
     assert [path.name for path in machines.glob("*.json")] == ["web-2.json"]
 
 
+def test_the_example_gives_a_replaced_machine_its_address_again(machines: Path) -> None:
+    provider = CommandProvider(environment(str(EXAMPLE)))
+    provider.create("node-2", "6", NODE.address)
+    provider.delete(NODE)
+    assert provider.create("node-2", "6", NODE.address) == NODE.address
+
+
 def test_the_example_says_why_it_refuses(machines: Path) -> None:
     provider = CommandProvider(environment(str(EXAMPLE)))
     with pytest.raises(TrivetError, match="check node-2 failed with exit code 1: there is no machine node-2"):
@@ -163,12 +171,13 @@ def test_the_example_says_why_it_refuses(machines: Path) -> None:
 def test_the_request_is_one_line_of_json(program: Path, tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\ncat > {tmp_path}/request-$1\necho \'{{"address": "192.0.2.9"}}\'\n')
     provider = CommandProvider(environment(str(program)))
-    provider.create("web-1", "12")
-    provider.stop(NODE)
     size = {"name": "12", "cpus": 4, "memory_mib": 7680}
-    assert [json.loads(line) for line in (tmp_path / "request-create").read_text().splitlines()] == [
-        {"verb": "create", "node": "web-1", "address": None, "size": size, "environment": "test"}
-    ]
+    for name, address in (("web-1", None), ("node-2", "192.0.2.2")):
+        provider.create(name, "12", address)
+        assert [json.loads(line) for line in (tmp_path / "request-create").read_text().splitlines()] == [
+            {"verb": "create", "node": name, "address": address, "size": size, "environment": "test"}
+        ]
+    provider.stop(NODE)
     assert json.loads((tmp_path / "request-stop").read_text()) == {
         "verb": "stop",
         "node": "node-2",
@@ -187,6 +196,7 @@ def test_the_request_is_one_line_of_json(program: Path, tmp_path: Path) -> None:
         ('{"address": 17}', "17, which is no IPv4 address"),
         ('{"address": "192.0.2.9"', "which is not JSON"),
         ('{"address": "192.0.2.2"}', "192.0.2.2, which is the address of node-2"),
+        ('{"address": "192.0.2.31"}', "192.0.2.31, which is the address of web-2"),
         ('{"address": "192.0.2.22"}', "192.0.2.22, which is the address of a gateway"),
     ],
 )

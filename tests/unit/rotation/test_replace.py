@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step that gives a node a new machine: which address it is to have, and what is kept of what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from trivet.errors import RotationHalted
+from trivet.model import Environment, Node
+from trivet.remote import Nodes
+from trivet.remote.result import RemoteResult
+from trivet.rotation import steps
+from trivet.rotation.change import Change, Kind, Step
+from trivet.rotation.steps import NodeSteps
+
+# SSH goes by a name; the other nodes know the address.
+NODE = Node("node-2", 2, "192.0.2.12", {"ansible_host": "node-2.example"})
+
+
+@dataclass
+class World:
+    """The machine of the node, and what was done to it. `answer`: the address that the provider gives a new one."""
+
+    answer: str = NODE.address
+    done: list[str] = field(default_factory=list)
+
+    def run(self, _node: Node, command: list[str], timeout: float = 30.0) -> RemoteResult:
+        return RemoteResult(NODE.name, 0, "", "")
+
+    def create(self, name: str, size: str, address: str | None = None) -> str:
+        self.done.append(f"create {name} {size} {address}")
+        return self.answer
+
+    def delete(self, node: Node) -> None:
+        self.done.append(f"delete {node.name}")
+
+    def step_aside(self, node: Node) -> None:
+        self.done.append(f"step aside {node.name}")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(steps, "provider_for", lambda _environment: made)
+    monkeypatch.setattr(
+        steps, "run_playbook", lambda _environment, playbook, **_options: made.done.append(f"play {playbook}")
+    )
+    return made
+
+
+def replace(world: World) -> None:
+    environment = Environment(
+        name="test",
+        inventory=Path("inventories/test"),
+        nodes=(Node("node-1", 1, "192.0.2.11"), NODE, Node("node-3", 3, "192.0.2.13")),
+        gateways=("192.0.2.21", "192.0.2.22", "192.0.2.23"),
+        size="6",
+        domain="shop.example",
+    )
+    told: list[Any] = []
+    change = Change(Kind.REPLACE, (NODE.name,))
+    NodeSteps(environment, cast(Nodes, world), NODE, change, "operator", told.append).apply(Step.REPLACE)
+
+
+def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(world: World) -> None:
+    replace(world)
+    assert world.done == [
+        "delete node-2",
+        "create node-2 6 192.0.2.12",
+        "step aside node-2",
+        "play rotation/replace.yml",
+    ]
+
+
+@pytest.mark.parametrize("answer", ["192.0.2.99", "node-2.example"])
+def test_another_address_halts_before_anything_is_set_up(answer: str, world: World) -> None:
+    world.answer = answer
+    with pytest.raises(RotationHalted, match=f"has the address {answer}; its peers know it as 192.0.2.12"):
+        replace(world)
+    assert world.done[-1].startswith("create")
