@@ -122,6 +122,15 @@ class AwsProvider:
         self._wait(self._environment, new_node(self._environment, name, got))
         return got
 
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Refuse an inventory that lacks what a new instance needs, and an address that is asked for.
+
+        :raises InputError: naming the variable that is missing, or saying that EC2 chooses the address.
+        """
+        self._settings.machine(size)
+        if address is not None:
+            raise InputError(f"{name} must have the address {address}, but EC2 gives a new instance another one")
+
     def delete(self, node: Node) -> None:
         """Terminate the instance with the volumes that came with it. None by this name is as good.
 

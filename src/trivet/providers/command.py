@@ -4,7 +4,7 @@
 The contract, which docs/operations.md ("The command provider") tells with an example that the tests run:
 
 - ``trivet_provider_command`` of the inventory is a program. It is called as
-  ``PROGRAM check|stop|resize|start|create|delete NODE``.
+  ``PROGRAM check|stop|resize|start|create|check-create|delete NODE``.
 - Standard input is one line of JSON: ``{"verb", "node", "address", "size": {"name", "cpus", "memory_mib"},
   "environment"}``; address and size are null where there is none (a new machine that may have any address). The same
   is in the environment variables TRIVET_NODE, TRIVET_ADDRESS, TRIVET_SIZE, TRIVET_CPUS, TRIVET_MEMORY_MIB and
@@ -97,6 +97,10 @@ class CommandProvider:
         """
         answer = self._call("create", name, address, self.target(size))
         return self._new_address(name, answer.get("address"))
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Ask the program whether it could make the machine; one that does not know the verb is taken to say no."""
+        self._call("check-create", name, address, self.target(size))
 
     def delete(self, node: Node) -> None:
         """Remove the machine for good."""

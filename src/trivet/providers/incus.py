@@ -78,6 +78,12 @@ class IncusProvider:
         self._state = LabState.load(self._state.name)
         return got
 
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Refuse a name that an instance of another lab has, and an Incus that does not answer."""
+        present = instances.listed().get(name)
+        if present is not None and present.lab != self._state.name:
+            raise InputError(f"an instance {name} exists that belongs to lab {present.lab}")
+
     def delete(self, node: Node) -> None:
         """Remove the container with its disk."""
         Lab(self._state.name).remove_machine(node.name)

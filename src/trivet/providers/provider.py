@@ -56,6 +56,12 @@ class Provider(Protocol):
         :returns: its IPv4 address; the caller sees whether it is the one that was asked for.
         """
 
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Raise a TrivetError when :meth:`create` could not make this machine. Touches nothing.
+
+        A machine of the name may be there, or be gone already: it is removed before.
+        """
+
     def delete(self, node: Node) -> None:
         """Remove the machine for good, with its disks. Harmless when there is none."""
 

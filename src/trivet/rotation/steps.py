@@ -252,12 +252,16 @@ class NodeSteps:
     def replace(self) -> None:
         """Remove the machine, make a new one of the same name and address, and set it up from nothing.
 
-        :raises RotationHalted: when the provider gives it another address.
+        :raises TrivetError: when the provider could not make one, before anything is removed; when it gives it another
+            address.
         """
+        wanted = (self._node.name, self._environment.size, self._node.address)
+        # Asked once more: a resumption may come long after the change was begun.
+        self._provider.check_create(*wanted)
         self._tell("removing the machine")
         self._provider.delete(self._node)
         self._tell("making a new machine")
-        address = self._provider.create(self._node.name, self._environment.size, self._node.address)
+        address = self._provider.create(*wanted)
         if address != self._node.address:
             raise RotationHalted(
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "

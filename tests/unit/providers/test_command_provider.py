@@ -155,8 +155,13 @@ def test_the_example_does_every_verb_and_every_verb_twice(machines: Path) -> Non
 def test_the_example_gives_a_replaced_machine_its_address_again(machines: Path) -> None:
     provider = CommandProvider(environment(str(EXAMPLE)))
     provider.create("node-2", "6", NODE.address)
+    # Also while the old machine is still there, which has the address.
+    provider.check_create("node-2", "6", NODE.address)
     provider.delete(NODE)
+    provider.check_create("node-2", "6", NODE.address)
     assert provider.create("node-2", "6", NODE.address) == NODE.address
+    with pytest.raises(TrivetError, match=r"check-create node-3 .*: 192\.0\.2\.2 is the address of another machine"):
+        provider.check_create("node-3", "6", NODE.address)
 
 
 def test_the_example_says_why_it_refuses(machines: Path) -> None:
@@ -166,6 +171,12 @@ def test_the_example_says_why_it_refuses(machines: Path) -> None:
     address = provider.create("node-2", "6")
     with pytest.raises(TrivetError, match="resize node-2 failed with exit code 1: node-2 runs; stop it first"):
         provider.resize(replace(NODE, address=address), "12")
+
+
+def test_a_program_that_makes_no_machines_refuses_to_make_one(program: Path) -> None:
+    program.write_text('#!/bin/sh\necho "$1 is not made by this program" >&2; exit 64\n')
+    with pytest.raises(TrivetError, match="check-create node-2 failed with exit code 64: check-create is not made"):
+        CommandProvider(environment(str(program))).check_create("node-2", "6", NODE.address)
 
 
 def test_the_request_is_one_line_of_json(program: Path, tmp_path: Path) -> None:

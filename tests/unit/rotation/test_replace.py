@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from trivet.errors import RotationHalted
+from trivet.errors import RotationHalted, TrivetError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes
 from trivet.remote.result import RemoteResult
-from trivet.rotation import steps
+from trivet.rotation import cluster, steps
 from trivet.rotation.change import Change, Kind, Step
+from trivet.rotation.cluster import LiveCluster
 from trivet.rotation.steps import NodeSteps
 
 # SSH goes by a name; the other nodes know the address.
@@ -26,10 +27,16 @@ class World:
     """The machine of the node, and what was done to it. `answer`: the address that the provider gives a new one."""
 
     answer: str = NODE.address
+    refused: str = ""
     done: list[str] = field(default_factory=list)
 
     def run(self, _node: Node, command: list[str], timeout: float = 30.0) -> RemoteResult:
         return RemoteResult(NODE.name, 0, "", "")
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        self.done.append(f"check {name} {size} {address}")
+        if self.refused:
+            raise TrivetError(self.refused)
 
     def create(self, name: str, size: str, address: str | None = None) -> str:
         self.done.append(f"create {name} {size} {address}")
@@ -52,8 +59,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def replace(world: World) -> None:
-    environment = Environment(
+def environment() -> Environment:
+    return Environment(
         name="test",
         inventory=Path("inventories/test"),
         nodes=(Node("node-1", 1, "192.0.2.11"), NODE, Node("node-3", 3, "192.0.2.13")),
@@ -61,14 +68,18 @@ def replace(world: World) -> None:
         size="6",
         domain="shop.example",
     )
+
+
+def replace(world: World) -> None:
     told: list[Any] = []
     change = Change(Kind.REPLACE, (NODE.name,))
-    NodeSteps(environment, cast(Nodes, world), NODE, change, "operator", told.append).apply(Step.REPLACE)
+    NodeSteps(environment(), cast(Nodes, world), NODE, change, "operator", told.append).apply(Step.REPLACE)
 
 
 def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(world: World) -> None:
     replace(world)
     assert world.done == [
+        "check node-2 6 192.0.2.12",
         "delete node-2",
         "create node-2 6 192.0.2.12",
         "step aside node-2",
@@ -82,3 +93,17 @@ def test_another_address_halts_before_anything_is_set_up(answer: str, world: Wor
     with pytest.raises(RotationHalted, match=f"has the address {answer}; its peers know it as 192.0.2.12"):
         replace(world)
     assert world.done[-1].startswith("create")
+
+
+def test_what_the_provider_could_not_make_again_is_not_removed(world: World) -> None:
+    world.refused = "quota exceeded"
+    with pytest.raises(TrivetError, match="quota exceeded"):
+        replace(world)
+    assert world.done == ["check node-2 6 192.0.2.12"]
+
+
+def test_the_live_cluster_asks_for_the_machine_as_it_is_to_be(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "provider_for", lambda _environment: world)
+    with LiveCluster(environment()) as live:
+        live.check_new((NODE.name,))
+    assert world.done == ["check node-2 6 192.0.2.12"]
