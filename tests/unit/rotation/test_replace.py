@@ -12,7 +12,7 @@ import pytest
 from trivet.errors import RotationHalted, TrivetError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes
-from trivet.remote.result import RemoteResult
+from trivet.remote.result import UNREACHABLE_EXIT_CODE, RemoteResult
 from trivet.rotation import cluster, steps
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import LiveCluster
@@ -24,14 +24,19 @@ NODE = Node("node-2", 2, "192.0.2.12", {"ansible_host": "node-2.example"})
 
 @dataclass
 class World:
-    """The machine of the node, and what was done to it. `answer`: the address that the provider gives a new one."""
+    """The machine of the node, and what was done to it. `answer`: the address that the provider gives a new one.
+
+    `set_up`: exit code of the question whether it has anything of Trivet.
+    """
 
     answer: str = NODE.address
     refused: str = ""
+    set_up: int = 0
     done: list[str] = field(default_factory=list)
 
     def run(self, _node: Node, command: list[str], timeout: float = 30.0) -> RemoteResult:
-        return RemoteResult(NODE.name, 0, "", "")
+        assert command == ["test", "-e", "/etc/trivet"]
+        return RemoteResult(NODE.name, self.set_up, "", "")
 
     def check_create(self, name: str, size: str, address: str | None = None) -> None:
         self.done.append(f"check {name} {size} {address}")
@@ -53,6 +58,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.setattr(steps, "provider_for", lambda _environment: made)
+    monkeypatch.setattr(steps, "wait_for_ssh", lambda _environment, node: made.done.append(f"wait for {node.name}"))
     monkeypatch.setattr(
         steps, "run_playbook", lambda _environment, playbook, **_options: made.done.append(f"play {playbook}")
     )
@@ -76,13 +82,16 @@ def replace(world: World) -> None:
     NodeSteps(environment(), cast(Nodes, world), NODE, change, "operator", told.append).apply(Step.REPLACE)
 
 
-def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(world: World) -> None:
+@pytest.mark.parametrize("set_up", [0, UNREACHABLE_EXIT_CODE])
+def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(set_up: int, world: World) -> None:
+    world.set_up = set_up
     replace(world)
     assert world.done == [
         "check node-2 6 192.0.2.12",
         "delete node-2",
         "create node-2 6 192.0.2.12",
         "step aside node-2",
+        "wait for node-2",
         "play rotation/replace.yml",
     ]
 
@@ -107,3 +116,9 @@ def test_the_live_cluster_asks_for_the_machine_as_it_is_to_be(world: World, monk
     with LiveCluster(environment()) as live:
         live.check_new((NODE.name,))
     assert world.done == ["check node-2 6 192.0.2.12"]
+
+
+def test_a_machine_that_an_earlier_attempt_has_made_is_kept(world: World) -> None:
+    world.set_up = 1
+    replace(world)
+    assert world.done == ["step aside node-2", "wait for node-2", "play rotation/replace.yml"]
