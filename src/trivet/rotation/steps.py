@@ -82,7 +82,7 @@ class NodeSteps:
     ) -> None:
         self._environment = environment
         self._nodes = nodes
-        self._provider = provider_for(environment)
+        self._provider = provider_for(environment, tell)
         self._node = node
         self._change = change
         self._owner = owner

@@ -21,7 +21,7 @@ from trivet.errors import InputError, LeaseHeld, ScalingHalted, ScalingStopped, 
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import size_named
-from trivet.providers import Provider, provider_for
+from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
 from trivet.rotation.cluster import NodeJournals
 from trivet.rotation.engine import StopRequest
@@ -257,14 +257,10 @@ class ScaleOut(_Scaling):
     def _planned(self, record: Record) -> ScalePlan:
         plan = plan_scale_out(self._environment, record, self._count, self._size, self._given)
         size_named(self._size)
-        if self._provider(plan):
+        if not all(host.given for host in plan.nodes):
             check_memory(provider_for(self._environment), self._size, SMALLEST_WEB_NODE_MIB)
         check_secrets(self._environment)
         return plan
-
-    def _provider(self, plan: ScalePlan) -> Provider | None:
-        """The provider, when it has a machine to make."""
-        return None if all(host.given for host in plan.nodes) else provider_for(self._environment)
 
     def _command(self, plan: ScalePlan) -> str:
         """What goes on with a run of the plan: killed before its nodes were recorded, it needs all options again."""
@@ -288,14 +284,7 @@ class ScaleOut(_Scaling):
 
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
         """Have every machine, then record all at once: a killed run finds all of them, or makes them again."""
-        provider = self._provider(plan)
-        made = []
-        for host in plan.nodes:
-            if host.given or provider is None:
-                made.append(host)
-                continue
-            self._listener({"event": "progress", "node": host.name, "text": f"making a machine of size {self._size}"})
-            made.append(replace(host, address=provider.create(host.name, self._size)))
+        made = [host if host.given else replace(host, address=steps.make(host.name, self._size)) for host in plan.nodes]
         self._check_addresses(made)
         record.add(made)
 
@@ -339,11 +328,7 @@ class ScaleIn(_Scaling):
             self._step(run, InStep.DRAIN, lambda steps: steps.drain())
         record.progressed(plan.names, Progress.LEAVING)
         self._step(run, InStep.LEAVE, lambda steps: steps.tell_proxies())
-        self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes, self._provider(plan)))
+        self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes))
         self._step(run, InStep.FORGET, lambda steps: steps.tell_members())
         self._step(run, InStep.VERDICT, lambda steps: steps.verdict())
         record.remove(plan.names)
-
-    def _provider(self, plan: ScalePlan) -> Provider | None:
-        """The provider, when it has a machine to remove."""
-        return None if all(host.given for host in plan.nodes) else provider_for(self._environment)

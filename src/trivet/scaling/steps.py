@@ -12,7 +12,7 @@ from trivet.errors import InputError, ScalingHalted
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
-from trivet.providers import Provider
+from trivet.providers import Provider, provider_for
 from trivet.remote import Nodes, observe
 from trivet.scaling.record import WebHost
 
@@ -148,17 +148,26 @@ class Steps:
             for proxy, answer in answers.items()
         }
 
-    def remove(self, hosts: Iterable[WebHost], provider: Provider | None) -> None:
+    def make(self, name: str, size: str) -> str:
+        """Have the provider make a machine, or start the one of that name; its address."""
+        self._tell(name, f"making a machine of size {size}")
+        return self._provider(name).create(name, size)
+
+    def remove(self, hosts: Iterable[WebHost]) -> None:
         """Stop and remove the machines that the provider made; on those of the operator stop the services."""
         for host in hosts:
             node = self._environment.node(host.name)
             if host.given:
                 self._stop_services(node)
-            elif provider is not None:
+            else:
                 self._tell(host.name, "removing the machine")
                 # Unmounted, its locks on the shared files are gone at once; else they end with its connection.
                 self._nodes.run(node, ["systemctl", "stop", "nginx.service", "trivet-shared.service"], timeout=60)
-                provider.delete(node)
+                self._provider(host.name).delete(node)
+
+    def _provider(self, name: str) -> Provider:
+        """The provider, whose progress is told as that of a node."""
+        return provider_for(self._environment, lambda words: self._tell(name, words))
 
     def _stop_services(self, node: Node) -> None:
         if not self._nodes.run(node, ["true"], timeout=15).reached:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -33,10 +34,16 @@ class World:
     refused: str = ""
     set_up: int = 0
     done: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda words: None
 
     def run(self, _node: Node, command: list[str], timeout: float = 30.0) -> RemoteResult:
         assert command == ["test", "-e", "/etc/trivet"]
         return RemoteResult(NODE.name, self.set_up, "", "")
+
+    def provider_for(self, _environment: Environment, tell: Callable[[str], None]) -> World:
+        self.tell = tell
+        return self
 
     def check_create(self, name: str, size: str, address: str | None = None) -> None:
         self.done.append(f"check {name} {size} {address}")
@@ -45,6 +52,7 @@ class World:
 
     def create(self, name: str, size: str, address: str | None = None) -> str:
         self.done.append(f"create {name} {size} {address}")
+        self.tell("cloning the image")
         return self.answer
 
     def delete(self, node: Node) -> None:
@@ -57,7 +65,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(steps, "provider_for", lambda _environment: made)
+    monkeypatch.setattr(steps, "provider_for", made.provider_for)
     monkeypatch.setattr(steps, "wait_for_ssh", lambda _environment, node: made.done.append(f"wait for {node.name}"))
     monkeypatch.setattr(
         steps, "run_playbook", lambda _environment, playbook, **_options: made.done.append(f"play {playbook}")
@@ -77,9 +85,8 @@ def environment() -> Environment:
 
 
 def replace(world: World) -> None:
-    told: list[Any] = []
     change = Change(Kind.REPLACE, (NODE.name,))
-    NodeSteps(environment(), cast(Nodes, world), NODE, change, "operator", told.append).apply(Step.REPLACE)
+    NodeSteps(environment(), cast(Nodes, world), NODE, change, "operator", world.told.append).apply(Step.REPLACE)
 
 
 @pytest.mark.parametrize("set_up", [0, UNREACHABLE_EXIT_CODE])
@@ -122,3 +129,8 @@ def test_a_machine_that_an_earlier_attempt_has_made_is_kept(world: World) -> Non
     world.set_up = 1
     replace(world)
     assert world.done == ["step aside node-2", "wait for node-2", "play rotation/replace.yml"]
+
+
+def test_what_the_provider_says_while_it_works_is_told(world: World) -> None:
+    replace(world)
+    assert world.told == ["removing the machine", "making a new machine", "cloning the image"]

@@ -131,16 +131,21 @@ class FakeSteps:
         self.environment = environment
         self.names = names
 
+    def make(self, name: str, size: str) -> str:
+        self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
+        self.world.do("create")
+        return self.world.machines[name]
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         def step(*arguments: Any) -> None:
             known = {node.name for node in self.environment.web_nodes}
             assert set(self.names) <= known, "the inventory knows the nodes by the time a step is done on them"
             self.world.do(name)
             if name == "remove":
-                hosts, provider = arguments
+                (hosts,) = arguments
                 for host in hosts:
                     if not host.given:
-                        provider.delete(self.environment.node(host.name))
+                        self.world.machines.pop(host.name, None)
 
         return step
 
@@ -152,14 +157,6 @@ class FakeProvider:
     def target(self, size: str) -> Size:
         named = size_named(size)
         return Size(named.name, named.cpus, self.world.memory_mib or named.memory_mib)
-
-    def create(self, name: str, size: str) -> str:
-        self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
-        self.world.do("create")
-        return self.world.machines[name]
-
-    def delete(self, node: Node) -> None:
-        self.world.machines.pop(node.name, None)
 
 
 @pytest.fixture
