@@ -50,13 +50,18 @@ def _why_refused(error: str) -> str:
     return before.strip().rpartition("\n")[2] or error
 
 
+def given_node(environment: Environment, name: str, address: str) -> Node:
+    """A machine of the operator's that no inventory has yet: it is reached as the environment's first node is."""
+    pattern = environment.nodes[0]
+    return replace(pattern, name=name, address=address, variables={**pattern.variables, "ansible_host": address})
+
+
 def new_node(environment: Environment, name: str, address: str) -> Node:
-    """A machine that no inventory has yet: it is reached as the environment's first node is.
+    """A machine that was just made, which no inventory has yet.
 
     Its host key is accepted on this first contact, unless the inventory sets StrictHostKeyChecking itself: OpenSSH
     takes the first value that it is given.
     """
-    pattern = environment.nodes[0]
-    options = f"{pattern.variables.get('ansible_ssh_common_args', '')} -o StrictHostKeyChecking=accept-new"
-    variables = {**pattern.variables, "ansible_host": address, "ansible_ssh_common_args": options.strip()}
-    return replace(pattern, name=name, address=address, variables=variables)
+    node = given_node(environment, name, address)
+    options = f"{node.variables.get('ansible_ssh_common_args', '')} -o StrictHostKeyChecking=accept-new"
+    return replace(node, variables={**node.variables, "ansible_ssh_common_args": options.strip()})

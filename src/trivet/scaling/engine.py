@@ -283,18 +283,38 @@ class ScaleOut(_Scaling):
         record.progressed(plan.names, Progress.SERVING)
 
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
-        """Have every machine, then record all at once: a killed run finds all of them, or makes them again."""
-        made = [host if host.given else replace(host, address=steps.make(host.name, self._size)) for host in plan.nodes]
-        self._check_addresses(made)
-        record.add(made)
+        """Have every machine, each recorded as soon as it is there: only what is recorded can be taken back.
 
-    def _check_addresses(self, hosts: list[WebHost]) -> None:
+        :raises ScalingHalted: when a given host is not reached, before it is recorded; for an address that cannot be.
+        """
+        recorded = {host.name for host in record.hosts}
+        steps.try_given([host for host in plan.nodes if host.given and host.name not in recorded])
         taken = {node.address: node.name for node in self._environment.machines} | dict.fromkeys(
             self._environment.gateways, "a gateway"
         )
-        for host in hosts:
-            if taken.get(host.address, host.name) != host.name:
-                raise ScalingHalted(f"{host.name} got {host.address}, which is the address of {taken[host.address]}")
+        for host in plan.nodes:
+            address = host.address if host.given else steps.make(host.name, self._size)
+            _check_address(host, address, taken)
+            record.add([replace(host, address=address)])
+            taken[address] = host.name
+
+
+def _check_address(host: WebHost, address: str, taken: Mapping[str, str]) -> None:
+    """Refuse an address that others have, or that is not the recorded one: the others may let that one in by now.
+
+    :param taken: whose address it is, by address.
+    :raises ScalingHalted: for either.
+    """
+    if taken.get(address, host.name) != host.name:
+        raise ScalingHalted(
+            f"{host.name} got {address}, which is the address of {taken[address]}; "
+            "its machine is not recorded: remove it where the provider lives"
+        )
+    if host.address not in ("", address):
+        raise ScalingHalted(
+            f"{host.name} is recorded with the address {host.address}, and its machine has {address} now; "
+            "a scale-in takes it back"
+        )
 
 
 class ScaleIn(_Scaling):

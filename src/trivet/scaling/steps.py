@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
@@ -13,6 +14,7 @@ from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
 from trivet.providers import Provider, provider_for
+from trivet.providers.reachable import given_node
 from trivet.remote import Nodes, observe
 from trivet.scaling.record import WebHost
 
@@ -55,15 +57,24 @@ class Steps:
 
         :raises ScalingHalted: naming those that cannot.
         """
-        self._try_ssh()
+        self._try_ssh(self.moving)
         self.tell_members()
 
-    def _try_ssh(self) -> None:
+    def try_given(self, hosts: Iterable[WebHost]) -> None:
+        """Try machines of the operator's that the inventory does not have yet.
+
+        :raises ScalingHalted: naming those that cannot be reached.
+        """
+        machines = [(host.node_id, given_node(self._environment, host.name, host.address)) for host in hosts]
+        # There is one connection for each id: with that of the first node this would try the first node.
+        self._try_ssh([replace(machine, node_id=node_id) for node_id, machine in machines])
+
+    def _try_ssh(self, machines: Iterable[Node]) -> None:
         """Refuse machines that cannot be reached.
 
         :raises ScalingHalted: naming them.
         """
-        results = self._nodes.run_on(self.moving, ["true"], timeout=15)
+        results = self._nodes.run_on(machines, ["true"], timeout=15)
         silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
         if silent:
             raise ScalingHalted(f"not reachable over SSH: {', '.join(silent)}")

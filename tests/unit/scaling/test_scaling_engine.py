@@ -45,6 +45,8 @@ class World:
         default_factory=lambda: {f"shop-{n}": {} for n in (1, 2, 3)}
     )
     silent: set[str] = field(default_factory=set)
+    not_made: set[str] = field(default_factory=set)
+    not_reached: set[str] = field(default_factory=set)
     stop: str | None = None
 
     @property
@@ -131,7 +133,16 @@ class FakeSteps:
         self.environment = environment
         self.names = names
 
+    def try_given(self, hosts: list[WebHost]) -> None:
+        assert not {host.name for host in hosts} & {host.name for host in self.world.record.hosts}
+        for host in hosts:
+            self.world.do(f"try {host.name}")
+            if host.address in self.world.not_reached:
+                raise ScalingHalted(f"not reachable over SSH: {host.name}")
+
     def make(self, name: str, size: str) -> str:
+        if name in self.world.not_made:
+            raise RemoteError(f"{name}: quota exceeded")
         self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
         self.world.do("create")
         return self.world.machines[name]
@@ -246,7 +257,6 @@ def test_a_scale_out_that_failed_is_continued_by_the_same_command(step: str, wor
     assert sorted(world.machines) == ["shop-web-1", "shop-web-2"], "no third machine is made"
 
 
-# Before all machines are made nothing is recorded: there the same command is the only way on.
 @pytest.mark.parametrize("step", OUT[1:])
 def test_a_scale_out_that_was_killed_is_taken_back_by_a_scale_in(step: str, world: World) -> None:
     world.fails[step] = KeyboardInterrupt()
@@ -278,6 +288,62 @@ def test_given_hosts_are_neither_made_nor_removed(world: World) -> None:
     assert "create" not in world.steps
     ScaleIn(world.environment, 1).apply()
     assert world.record.hosts == ()
+
+
+def test_a_given_host_that_is_not_reached_is_not_recorded_and_may_be_given_with_another_address(world: World) -> None:
+    world.not_reached = {"198.51.100.7"}
+    with pytest.raises(ScalingHalted, match="not reachable over SSH: mine"):
+        out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.7"})
+    assert world.record.hosts == ()
+    out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.8"})
+    assert [host.address for host in world.record.hosts] == ["198.51.100.1", "198.51.100.8"]
+
+
+def test_a_given_host_that_is_recorded_is_not_tried_as_an_unknown_one(world: World) -> None:
+    world.fails["let_in"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted):
+        out(world, 1, given={"mine": "198.51.100.7"})
+    out(world, 1, given={"mine": "198.51.100.7"})
+    assert world.steps.count("try mine") == 1
+
+
+def test_a_machine_is_recorded_as_soon_as_it_is_made(world: World) -> None:
+    world.not_made = {"shop-web-2"}
+    with pytest.raises(ScalingHalted, match="quota exceeded"):
+        out(world)
+    assert [(host.name, host.address) for host in world.record.hosts] == [("shop-web-1", "192.0.2.31")]
+    ScaleIn(world.environment, 1).apply()
+    assert (world.machines, world.record.hosts) == ({}, ())
+
+
+def test_the_same_command_makes_the_machines_that_are_missing_and_goes_on_with_all(world: World) -> None:
+    world.not_made = {"shop-web-2"}
+    with pytest.raises(ScalingHalted):
+        out(world)
+    world.not_made.clear()
+    report = out(world)
+    assert (report.plan.names, report.plan.continued) == (("shop-web-1", "shop-web-2"), True)
+    assert {host.progress for host in world.record.hosts} == {Progress.SERVING}
+    assert (len(world.journals["shop-1"]), state_of(world.lines)) == (1, "done")
+
+
+def test_two_machines_of_one_address_are_refused(world: World) -> None:
+    world.machines.update({"shop-web-1": "192.0.2.31", "shop-web-2": "192.0.2.31"})
+    with pytest.raises(ScalingHalted, match=r"shop-web-2 got 192\.0\.2\.31, which is the address of shop-web-1"):
+        out(world)
+    assert [host.name for host in world.record.hosts] == ["shop-web-1"]
+
+
+def test_a_machine_that_came_back_with_another_address_is_told(world: World) -> None:
+    world.fails["let_in"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted):
+        out(world, 1)
+    world.machines["shop-web-1"] = "192.0.2.77"
+    with pytest.raises(
+        ScalingHalted, match=r"recorded with the address 192\.0\.2\.31, and its machine has 192\.0\.2\.77"
+    ):
+        out(world, 1)
+    assert [host.address for host in world.record.hosts] == ["192.0.2.31"]
 
 
 def test_an_environment_that_is_not_healthy_is_not_touched(world: World) -> None:

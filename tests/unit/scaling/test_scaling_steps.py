@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from trivet.errors import ScalingHalted
 from trivet.model import Environment, Node
 from trivet.remote import Nodes
 from trivet.remote.result import RemoteResult
@@ -77,3 +78,18 @@ def test_what_the_provider_says_while_it_works_is_told_of_the_node(world: World)
         ("shop-web-1", "removing the machine"),
         ("shop-web-1", "deleting 192.0.2.31"),
     ]
+
+
+def test_given_hosts_are_tried_each_over_a_connection_of_its_own(world: World) -> None:
+    world.errors["theirs"] = "Host key verification failed."
+    hosts = [
+        WebHost(name, f"198.51.100.{node_id}", node_id, Progress.JOINING, given=True)
+        for name, node_id in (("mine", 12), ("theirs", 13))
+    ]
+    with pytest.raises(ScalingHalted, match=r"not reachable over SSH: theirs \(Host key verification failed\.\)$"):
+        world.steps("mine", "theirs").try_given(hosts)
+    assert [(node.login, node.node_id) for node in world.asked] == [
+        ("admin@198.51.100.12", 12),
+        ("admin@198.51.100.13", 13),
+    ]
+    assert "StrictHostKeyChecking" not in str(world.asked[0].variables), "its host key must be known already"
