@@ -25,11 +25,11 @@ from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
 from trivet.rotation.cluster import NodeJournals
 from trivet.rotation.engine import StopRequest
-from trivet.rotation.journal import Journal
+from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.lease import Lease, run_owner
 from trivet.rotation.report import reported
-from trivet.scaling.journal import open_journal, snapshot
-from trivet.scaling.plan import InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
+from trivet.scaling.journal import open_journal, refuse_rolling, snapshot
+from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.scaling.steps import Steps, check_memory, wrong
 
@@ -83,31 +83,59 @@ class _Scaling:
 
         :raises TrivetError: when it is refused: bad input, environment not healthy, a node not reachable.
         """
-        plan = self._planned(Record(self._environment))
-        self._preflight(plan)
-        return plan
+        with Nodes(self._environment) as nodes:
+            return self._agreed(Record(self._environment), NodeJournals(nodes))
 
     def apply(self) -> ScaleReport:
         """Do it.
 
         :raises TrivetError: when it is refused, stopped or halted; the same command goes on with it.
         """
-        record = Record(self._environment)
+        with Nodes(self._environment) as nodes:
+            copies = NodeJournals(nodes)
+            shown = self._agreed(Record(self._environment), copies)
+            with self._lease(nodes, shown) as lease:
+                # Somebody may have changed the record, or the inventory, between the plan and the lease.
+                self._environment = self._loaded()
+                record = Record(self._environment)
+                plan = self._agreed(record, copies)
+                self._refuse_others(shown, plan)
+                return self._applied(plan, record, lease, copies)
+
+    def _agreed(self, record: Record, copies: JournalCopies) -> ScalePlan:
+        """What is to be done now.
+
+        :raises TrivetError: when it is refused.
+        """
+        journals = newest_first(copies.summaries())
+        refuse_rolling(self._environment, journals)
         plan = self._planned(record)
         self._preflight(plan)
-        with Nodes(self._environment) as nodes, self._lease(nodes, plan) as lease:
-            copies = NodeJournals(nodes)
-            journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command(plan))
-            if not continued:
-                journal.write("snapshot", **snapshot(self._environment, "before"))
-            self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
-            run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
-            with reported(self._environment.label, journal.id, self._listener), self._halting(run):
-                started = time.monotonic()
-                self._run(run)
-                journal.write("snapshot", **snapshot(self._loaded(), "after"))
-                run.report.seconds = time.monotonic() - started
-                journal.write("done", seconds=round(run.report.seconds, 1))
+        return plan
+
+    def _refuse_others(self, shown: ScalePlan, plan: ScalePlan) -> None:
+        """Refuse to take or make other nodes than those that were shown.
+
+        :raises InputError: naming both.
+        """
+        if plan.names != shown.names:
+            raise InputError(
+                f"another run was faster: this was to be a {shown.purpose}, and would be a {plan.purpose} now",
+                f"{self._command()} --plan",
+            )
+
+    def _applied(self, plan: ScalePlan, record: Record, lease: Lease, copies: JournalCopies) -> ScaleReport:
+        journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command())
+        if not continued:
+            journal.write("snapshot", **snapshot(self._environment, "before"))
+        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
+        with reported(self._environment.label, journal.id, self._listener), self._halting(run):
+            started = time.monotonic()
+            self._run(run)
+            journal.write("snapshot", **snapshot(self._loaded(), "after"))
+            run.report.seconds = time.monotonic() - started
+            journal.write("done", seconds=round(run.report.seconds, 1))
         return run.report
 
     def _planned(self, record: Record) -> ScalePlan:
@@ -116,9 +144,9 @@ class _Scaling:
     def _run(self, run: _Run) -> None:
         raise NotImplementedError
 
-    def _command(self, plan: ScalePlan) -> str:
-        """What goes on with a run of the plan."""
-        return f"trivet {plan.kind} {self._environment.label} --web {len(plan.nodes)}"
+    def _command(self) -> str:
+        """What goes on with a run of it."""
+        raise NotImplementedError
 
     def _lease(self, nodes: Nodes, plan: ScalePlan) -> Lease:
         """The environment's lease; that of a killed run is waited for when this one goes on with its work."""
@@ -182,7 +210,7 @@ class _Scaling:
                 raise ScalingHalted(
                     f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
                     f"journal: {run.journal.id})",
-                    self._command(run.plan),
+                    self._command(),
                 ) from error
             raise
         seconds = round(time.monotonic() - began, 1)
@@ -221,7 +249,7 @@ class _Scaling:
             raise ScalingStopped(
                 f"stopped by {by} (the other nodes go on serving; the same command continues; "
                 f"journal: {run.journal.id})",
-                self._command(run.plan),
+                self._command(),
             )
 
 
@@ -262,14 +290,14 @@ class ScaleOut(_Scaling):
         check_secrets(self._environment)
         return plan
 
-    def _command(self, plan: ScalePlan) -> str:
-        """What goes on with a run of the plan: killed before its nodes were recorded, it needs all options again."""
-        words = ["trivet", plan.kind, self._environment.label]
+    def _command(self) -> str:
+        """What goes on with a run of it: killed before its nodes were recorded, it needs all options again."""
+        words = ["trivet", SCALE_OUT, self._environment.label]
         if self._size != self._environment.size:
             words += ["--size", self._size]
         for name, address in self._given.items():
             words += ["--host", f"{name}={address}"]
-        return " ".join([*words, "--web", str(len(plan.nodes))])
+        return " ".join([*words, "--web", str(self._count)])
 
     def _run(self, run: _Run) -> None:
         plan, record = run.plan, run.record
@@ -338,6 +366,9 @@ class ScaleIn(_Scaling):
     def _planned(self, record: Record) -> ScalePlan:
         check_secrets(self._environment)
         return plan_scale_in(self._environment, record, self._count)
+
+    def _command(self) -> str:
+        return f"trivet {SCALE_IN} {self._environment.label} --web {self._count}"
 
     def _run(self, run: _Run) -> None:
         plan, record = run.plan, run.record

@@ -7,12 +7,14 @@ and by whom. Every step is done for all nodes of the change at once: its lines n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
+from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
+from trivet.rotation.change import is_rolling
 from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.view import view_of
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, WHAT_HAPPENS, InStep, ScalePlan, machine_of
@@ -45,6 +47,21 @@ def open_journal(
     journal = Journal.begin(environment.label, owner, copies)
     journal.write("plan", majority=True, owner=owner, plan=plan_line(environment, plan, command))
     return journal, False
+
+
+def refuse_rolling(environment: Environment, journals: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse beside a rolling change that is not over: the node that it has in hand is not as the others are.
+
+    :param journals: summaries, the newest first.
+    :raises InputError: naming the change.
+    """
+    for item in journals:
+        if item["state"] in OPEN_STATES and is_rolling(item["change"]):
+            raise InputError(
+                f"a {item['change'].get('summary', 'change')} by {item['owner']} is not over ({item['state']}), "
+                "so no web node comes or goes",
+                f"trivet rotation status {environment.label}",
+            )
 
 
 def plan_line(environment: Environment, plan: ScalePlan, command: str) -> dict[str, Any]:

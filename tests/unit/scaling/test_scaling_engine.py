@@ -21,6 +21,7 @@ from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
+from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
 from trivet.scaling import journal as scaling_journal
@@ -45,6 +46,7 @@ class World:
         default_factory=lambda: {f"shop-{n}": {} for n in (1, 2, 3)}
     )
     silent: set[str] = field(default_factory=set)
+    meanwhile: Callable[[], None] = lambda: None
     not_made: set[str] = field(default_factory=set)
     not_reached: set[str] = field(default_factory=set)
     stop: str | None = None
@@ -184,6 +186,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     @contextmanager
     def lease(_nodes: object, _owner: str, purpose: str, **_options: object) -> Iterator[FakeLease]:
+        made.meanwhile()
         made.done.append((f"lease for {purpose}", {}))
         yield FakeLease()
         made.done.append(("lease back", {}))
@@ -371,6 +374,61 @@ def test_a_size_that_does_not_do_is_refused(size: str, memory: int | None, words
     world.memory_mib = memory
     with pytest.raises(InputError, match=words):
         out(world, 1, size=size)
+    assert world.done == []
+
+
+def test_what_another_run_did_before_the_lease_was_had_is_not_done_twice(world: World) -> None:
+    world.meanwhile = lambda: world.record.add([WebHost("shop-web-1", "192.0.2.31", 11, Progress.SERVING)])
+    with pytest.raises(InputError, match="scale-out of shop-web-1, and would be a scale-out of shop-web-2") as raised:
+        out(world, 1)
+    assert raised.value.next_command == f"trivet scale-out {world.environment.label} --web 1 --plan"
+    assert (world.machines, world.journals["shop-1"]) == ({}, {})
+
+
+def test_no_other_nodes_are_taken_away_than_those_that_were_shown(world: World) -> None:
+    out(world, 2)
+    world.meanwhile = lambda: world.record.remove(["shop-web-2"])
+    with pytest.raises(InputError, match="scale-in of shop-web-2, and would be a scale-in of shop-web-1 now"):
+        ScaleIn(world.environment, 1).apply()
+    assert [host.progress for host in world.record.hosts] == [Progress.SERVING]
+
+
+def test_how_far_the_nodes_are_is_read_again_under_the_lease(world: World) -> None:
+    world.fails["drain"] = RemoteError("no answer")
+    out(world, 1)
+    with pytest.raises(ScalingHalted):
+        ScaleIn(world.environment, 1).apply()
+    world.done.clear()
+    world.meanwhile = lambda: world.record.progressed(["shop-web-1"], Progress.LEAVING)
+    ScaleIn(world.environment, 1).apply()
+    assert "drain" not in world.steps
+
+
+def test_an_environment_that_broke_before_the_lease_was_had_is_not_touched(world: World) -> None:
+    broken = (Finding("database", "shop-2", State.BROKEN, "does not run"),)
+    world.meanwhile = lambda: setattr(world, "findings", broken)
+    with pytest.raises(InputError, match="shop-2: database: does not run"):
+        out(world, 1)
+    assert (world.machines, world.journals["shop-1"]) == ({}, {})
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("ending", [None, "halted", "done"])
+def test_beside_a_rolling_change_that_is_not_over_no_web_node_comes_or_goes(
+    ending: str | None, kind: Kind, world: World
+) -> None:
+    change = Change(kind, ("shop-1",)).to_dict()
+    lines = [{"seq": 1, "at": 1.0, "kind": "plan", "owner": "colleague@desk:1", "plan": {"change": change}}]
+    if ending:
+        lines.append({"seq": 2, "at": 2.0, "kind": ending})
+    world.journals["shop-2"]["20261101-120000-rolling"] = lines
+    if ending == "done":
+        out(world, 1)
+        return
+    for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
+        with pytest.raises(InputError, match=f"by colleague@desk:1 is not over \\({ending or 'running'}\\)") as raised:
+            attempt()
+        assert raised.value.next_command == f"trivet rotation status {world.environment.label}"
     assert world.done == []
 
 
