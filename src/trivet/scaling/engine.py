@@ -28,7 +28,7 @@ from trivet.rotation.engine import StopRequest
 from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.lease import Lease, run_owner
 from trivet.rotation.report import reported
-from trivet.scaling.journal import open_journal, refuse_rolling, snapshot
+from trivet.scaling.journal import gone_through, open_journal, plan_of, refuse_rolling, seconds_of, snapshot
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.scaling.steps import Steps, check_memory, wrong
@@ -53,6 +53,25 @@ class ScaleReport:
     journal: Path
     seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """What there is to do.
+
+    :param ended: the journal of the change, when a killed run has left nothing of it to do but the last line.
+    """
+
+    plan: ScalePlan
+    ended: Journal | None = None
+
+    def tell(self, listener: Listener) -> None:
+        """Say when nothing is done."""
+        if self.ended is not None:
+            text = (
+                f"the {self.plan.purpose} was done by an earlier run that was ended before it said so: nothing is left"
+            )
+            listener({"event": "note", "text": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +103,9 @@ class _Scaling:
         :raises TrivetError: when it is refused: bad input, environment not healthy, a node not reachable.
         """
         with Nodes(self._environment) as nodes:
-            return self._agreed(Record(self._environment), NodeJournals(nodes))
+            intent = self._agreed(Record(self._environment), NodeJournals(nodes))
+        intent.tell(self._listener)
+        return intent.plan
 
     def apply(self) -> ScaleReport:
         """Do it.
@@ -94,24 +115,29 @@ class _Scaling:
         with Nodes(self._environment) as nodes:
             copies = NodeJournals(nodes)
             shown = self._agreed(Record(self._environment), copies)
-            with self._lease(nodes, shown) as lease:
+            with self._lease(nodes, shown.plan) as lease:
                 # Somebody may have changed the record, or the inventory, between the plan and the lease.
                 self._environment = self._loaded()
                 record = Record(self._environment)
-                plan = self._agreed(record, copies)
-                self._refuse_others(shown, plan)
-                return self._applied(plan, record, lease, copies)
+                intent = self._agreed(record, copies)
+                self._refuse_others(shown.plan, intent.plan)
+                if intent.ended is not None:
+                    intent.tell(self._listener)
+                    return self._ended(intent.plan, record, intent.ended)
+                return self._applied(intent.plan, record, lease, copies)
 
-    def _agreed(self, record: Record, copies: JournalCopies) -> ScalePlan:
+    def _agreed(self, record: Record, copies: JournalCopies) -> _Intent:
         """What is to be done now.
 
         :raises TrivetError: when it is refused.
         """
         journals = newest_first(copies.summaries())
         refuse_rolling(self._environment, journals)
+        if ended := gone_through(self._environment, journals, copies, self._command()):
+            return _Intent(plan_of(ended), ended)
         plan = self._planned(record)
         self._preflight(plan)
-        return plan
+        return _Intent(plan)
 
     def _refuse_others(self, shown: ScalePlan, plan: ScalePlan) -> None:
         """Refuse to take or make other nodes than those that were shown.
@@ -133,15 +159,30 @@ class _Scaling:
         with reported(self._environment.label, journal.id, self._listener), self._halting(run):
             started = time.monotonic()
             self._run(run)
+            self._settle(record, plan.names)
             journal.write("snapshot", **snapshot(self._loaded(), "after"))
             run.report.seconds = time.monotonic() - started
             journal.write("done", seconds=round(run.report.seconds, 1))
         return run.report
 
+    def _ended(self, plan: ScalePlan, record: Record, journal: Journal) -> ScaleReport:
+        """Write what a killed run has left to write: all of its steps were done."""
+        seconds, steps = seconds_of(journal)
+        with reported(self._environment.label, journal.id, self._listener):
+            journal.write("resumed", majority=True, owner=self._owner)
+            self._settle(record, plan.names)
+            journal.write("snapshot", **snapshot(self._loaded(), "after"))
+            journal.write("done", seconds=round(seconds, 1))
+        return ScaleReport(plan, journal.path, seconds, steps)
+
     def _planned(self, record: Record) -> ScalePlan:
         raise NotImplementedError
 
     def _run(self, run: _Run) -> None:
+        raise NotImplementedError
+
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        """Have the record say that it is done; harmless when it does."""
         raise NotImplementedError
 
     def _command(self) -> str:
@@ -308,7 +349,9 @@ class ScaleOut(_Scaling):
         record.progressed(plan.names, Progress.ENTERING)
         self._step(run, OutStep.ENTER, lambda steps: steps.enter())
         self._step(run, OutStep.VERDICT, lambda steps: steps.verdict())
-        record.progressed(plan.names, Progress.SERVING)
+
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        record.progressed(names, Progress.SERVING)
 
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
         """Have every machine, each recorded as soon as it is there: only what is recorded can be taken back.
@@ -382,4 +425,6 @@ class ScaleIn(_Scaling):
         self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes))
         self._step(run, InStep.FORGET, lambda steps: steps.tell_members())
         self._step(run, InStep.VERDICT, lambda steps: steps.verdict())
-        record.remove(plan.names)
+
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        record.remove(names)

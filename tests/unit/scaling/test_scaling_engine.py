@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -483,16 +483,66 @@ def test_a_scale_in_closes_the_journal_of_the_scale_out_that_it_takes_back(world
     assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["aborted", "done"]
 
 
-def test_a_run_that_was_killed_before_its_last_line_was_done_all_the_same(world: World) -> None:
-    out(world, 1)
+def killed_after_its_last_step(world: World) -> None:
+    """Take away what the newest change wrote when all of its steps were done."""
+    newest = max(world.journals["shop-1"])
     for copies in world.journals.values():
-        (lines,) = copies.values()
+        lines = copies[newest]
         del lines[lines.index(next(line for line in lines if line.get("when") == "after")) :]
-    local = next(Path(world.folder.parent, "state").rglob("*.jsonl"))
+    (local,) = Path(world.folder.parent, "state").rglob(f"{newest}.jsonl")
     local.write_text("".join(json.dumps(line) + "\n" for line in world.lines))
-    out(world, 1)
-    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["done", "done"]
+    world.done.clear()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_scale_out_that_was_killed_before_its_last_line_adds_no_more_nodes(recorded: bool, world: World) -> None:
+    first = out(world, 2)
+    killed_after_its_last_step(world)
+    if not recorded:
+        world.record.progressed(first.plan.names, Progress.ENTERING)
+    events: list[Any] = []
+    plan = ScaleOut(world.environment, 2, listener=events.append).plan()
+    assert (plan.names, plan.steps, plan.continued) == (first.plan.names, (), True)
+    report = out(world, 2, listener=events.append)
+    assert world.steps == ["lease for scale-out of shop-web-1, shop-web-2", "lease back"]
+    assert [event["event"] for event in events] == ["note", "note", "report"]
+    assert "the scale-out of shop-web-1, shop-web-2 was done by an earlier run" in events[0]["text"]
+    assert (report.plan.names, report.steps, report.journal) == (first.plan.names, first.steps, first.journal)
+    assert [(host.name, host.progress) for host in world.record.hosts] == [
+        ("shop-web-1", Progress.SERVING),
+        ("shop-web-2", Progress.SERVING),
+    ]
+    assert (world.kinds[-3:], len(world.journals["shop-1"])) == (["resumed", "snapshot", "done"], 1)
+    # From then on it is a command like any other.
+    assert out(world, 2).plan.names == ("shop-web-3", "shop-web-4")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_scale_in_that_was_killed_before_its_last_line_takes_no_more_nodes(recorded: bool, world: World) -> None:
+    out(world, 4)
+    gone = [host for host in world.record.hosts if host.name in ("shop-web-3", "shop-web-4")]
+    first = ScaleIn(world.environment, 2).apply()
+    killed_after_its_last_step(world)
+    if not recorded:
+        world.record.add([replace(host, progress=Progress.LEAVING) for host in gone])
+    report = ScaleIn(world.environment, 2).apply()
+    assert world.steps == ["lease for scale-in of shop-web-4, shop-web-3", "lease back"]
+    assert (report.plan.names, report.steps) == (first.plan.names, first.steps)
     assert [host.name for host in world.record.hosts] == ["shop-web-1", "shop-web-2"]
+    assert list(world.machines) == ["shop-web-1", "shop-web-2"]
+    assert state_of(world.lines) == "done"
+
+
+@pytest.mark.parametrize("other", ["another number", "the other direction"])
+def test_another_command_is_done_after_a_run_that_was_killed_before_its_last_line(other: str, world: World) -> None:
+    out(world, 1)
+    killed_after_its_last_step(world)
+    if other == "another number":
+        out(world, 2)
+    else:
+        ScaleIn(world.environment, 1).apply()
+    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["done", "done"]
+    assert len(world.record.hosts) == (3 if other == "another number" else 0)
 
 
 @pytest.mark.parametrize("error", [None, RemoteError("no answer"), KeyboardInterrupt()])
