@@ -24,13 +24,18 @@ def main() -> int:
     verb, node = request["verb"], request["node"]
     with alone():
         machine = load(node)
-        if machine is None and verb not in ("create", "delete"):
+        if machine is None and verb not in ("create", "check-create", "delete"):
             print(f"there is no machine {node} in {FOLDER}", file=sys.stderr)
             return 1
         if verb == "create":
-            machine = machine or {"address": free_address(), "size": request["size"]}
+            # A node that is replaced must have the address that it had: the others know it by that.
+            machine = machine or {"address": request["address"] or free_address(), "size": request["size"]}
             save(node, machine | {"runs": True})
             print(json.dumps({"address": machine["address"]}))
+        elif verb == "check-create":
+            if request["address"] in addresses(but=node):
+                print(f"{request['address']} is the address of another machine", file=sys.stderr)
+                return 1
         elif verb == "delete":
             (FOLDER / f"{node}.json").unlink(missing_ok=True)
         elif verb == "stop":
@@ -64,8 +69,13 @@ def save(node: str, machine: dict[str, Any]) -> None:
 
 def free_address() -> str:
     """The first address of 192.0.2.100 and more that no machine has."""
-    taken = {json.loads(path.read_text())["address"] for path in FOLDER.glob("*.json")}
+    taken = addresses()
     return next(address for address in (f"192.0.2.{number}" for number in range(100, 200)) if address not in taken)
+
+
+def addresses(but: str = "") -> set[str]:
+    """The addresses of all machines, without the one of a name."""
+    return {json.loads(path.read_text())["address"] for path in FOLDER.glob("*.json") if path.stem != but}
 
 
 @contextlib.contextmanager

@@ -101,12 +101,14 @@ def run_on_controller(
 ) -> dict[str, Any]:
     """Run a playbook of the collection on this machine, without an inventory: it asks a cloud, not a node.
 
+    Ctrl-C and SIGTERM do not end it, the caller's own handlers decide: a machine must not be left half-way down.
+
     :param playbook: path below playbooks/, such as ``providers/aws_stop.yml``.
     :param timeout: seconds for the whole playbook.
     :returns: what the playbook hands back by ``ansible.builtin.set_stats``.
     :raises PlaybookError: when a task failed, with its words.
     """
-    return _run(playbook, CONTROLLER, variables=variables, listener=listener, timeout=timeout).data
+    return _run(playbook, CONTROLLER, variables=variables, listener=listener, interruptible=False, timeout=timeout).data
 
 
 def _run(
@@ -117,7 +119,7 @@ def _run(
     limit: Sequence[str] = (),
     check: bool = False,
     listener: Listener,
-    interruptible: bool = True,
+    interruptible: bool,
     timeout: float,
 ) -> PlaybookResult:
     result = PlaybookResult()

@@ -101,25 +101,35 @@ class AwsProvider:
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 
-    def create(self, name: str, size: str) -> str:
+    def create(self, name: str, size: str, address: str | None = None) -> str:
         """Launch an instance with the environment's tag, or start the one that has this name.
 
+        :param address: of no effect: EC2 chooses one of the subnet.
         :returns: its private address.
         :raises TrivetError: also when the instance of this name has another type than the size's.
         """
         login = str(self._environment.variables.get("ansible_user", "root"))
         variables = self._settings.machine(size) | {"trivet_aws_name": name, "trivet_aws_root_login": login == "root"}
         instance = self._play("create", name, "aws_create.yml", self._tags() | variables)
-        address = str(instance.get("private_ip_address") or "")
-        if not address:
+        got = str(instance.get("private_ip_address") or "")
+        if not got:
             raise TrivetError(
                 f"{name} ({instance.get('instance_id')}) was made, but EC2 tells no private address of it",
                 self._describe(str(instance.get("instance_id"))),
             )
         self._ids[name] = str(instance["instance_id"])
-        self._tell(f"waiting for SSH on {name} ({address})")
-        self._wait(self._environment, new_node(self._environment, name, address))
-        return address
+        self._tell(f"waiting for SSH on {name} ({got})")
+        self._wait(self._environment, new_node(self._environment, name, got))
+        return got
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Refuse an inventory that lacks what a new instance needs, and an address that is asked for.
+
+        :raises InputError: naming the variable that is missing, or saying that EC2 chooses the address.
+        """
+        self._settings.machine(size)
+        if address is not None:
+            raise InputError(f"{name} must have the address {address}, but EC2 gives a new instance another one")
 
     def delete(self, node: Node) -> None:
         """Terminate the instance with the volumes that came with it. None by this name is as good.

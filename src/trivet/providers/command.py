@@ -4,10 +4,11 @@
 The contract, which docs/operations.md ("The command provider") tells with an example that the tests run:
 
 - ``trivet_provider_command`` of the inventory is a program. It is called as
-  ``PROGRAM check|stop|resize|start|create|delete NODE``.
+  ``PROGRAM check|stop|resize|start|create|check-create|delete NODE``.
 - Standard input is one line of JSON: ``{"verb", "node", "address", "size": {"name", "cpus", "memory_mib"},
-  "environment"}``; address and size are null where there is none. The same is in the environment variables
-  TRIVET_NODE, TRIVET_ADDRESS, TRIVET_SIZE, TRIVET_CPUS, TRIVET_MEMORY_MIB and TRIVET_ENVIRONMENT.
+  "environment"}``; address and size are null where there is none (a new machine that may have any address). The same
+  is in the environment variables TRIVET_NODE, TRIVET_ADDRESS, TRIVET_SIZE, TRIVET_CPUS, TRIVET_MEMORY_MIB and
+  TRIVET_ENVIRONMENT.
 - A line of standard output that begins with ``{`` is an answer: a JSON object with ``progress`` (words for the
   operator) or ``address``, which ``create`` must tell. Every other line is the program's own.
 - Exit 0 means that the verb is done. Anything else fails it, with the program's last words as the reason.
@@ -89,13 +90,17 @@ class CommandProvider:
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 
-    def create(self, name: str, size: str) -> str:
+    def create(self, name: str, size: str, address: str | None = None) -> str:
         """Make a machine; its address is what the program answers.
 
         :raises TrivetError: also when the answer has no IPv4 address, or that of another node.
         """
-        answer = self._call("create", name, None, self.target(size))
+        answer = self._call("create", name, address, self.target(size))
         return self._new_address(name, answer.get("address"))
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Ask the program whether it could make the machine; one that does not know the verb is taken to say no."""
+        self._call("check-create", name, address, self.target(size))
 
     def delete(self, node: Node) -> None:
         """Remove the machine for good."""
@@ -113,7 +118,7 @@ class CommandProvider:
                 '{"address": "192.0.2.14"} on its standard output',
                 "mend the program; create may be repeated",
             ) from error
-        taken = {node.address: node.name for node in self._environment.nodes if node.name != name}
+        taken = {node.address: node.name for node in self._environment.machines if node.name != name}
         taken |= dict.fromkeys(self._environment.gateways, "a gateway")
         if address in taken:
             raise TrivetError(f"{call} answered {address}, which is the address of {taken[address]}")

@@ -69,11 +69,20 @@ class IncusProvider:
         self._state.size = size
         self._state.save()
 
-    def create(self, name: str, size: str) -> str:
-        """Make a container of the lab, or start the one that is there; its address on the lab's bridge."""
-        address = Lab(self._state.name).add_machine(name, size)
+    def create(self, name: str, size: str, address: str | None = None) -> str:
+        """Make a container of the lab, or start the one that is there; its address on the lab's bridge.
+
+        :param address: of no effect: a node of the lab keeps its address by its name.
+        """
+        got = Lab(self._state.name).add_machine(name, size)
         self._state = LabState.load(self._state.name)
-        return address
+        return got
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Refuse a name that an instance of another lab has, and an Incus that does not answer."""
+        present = instances.listed().get(name)
+        if present is not None and present.lab != self._state.name:
+            raise InputError(f"an instance {name} exists that belongs to lab {present.lab}")
 
     def delete(self, node: Node) -> None:
         """Remove the container with its disk."""

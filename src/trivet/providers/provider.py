@@ -49,10 +49,17 @@ class Provider(Protocol):
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 
-    def create(self, name: str, size: str) -> str:
+    def create(self, name: str, size: str, address: str | None = None) -> str:
         """Make a machine that is reached over SSH with the environment's key; the same name is the same machine.
 
-        :returns: its IPv4 address.
+        :param address: the one that it is to get, when others know the machine by it.
+        :returns: its IPv4 address; the caller sees whether it is the one that was asked for.
+        """
+
+    def check_create(self, name: str, size: str, address: str | None = None) -> None:
+        """Raise a TrivetError when :meth:`create` could not make this machine. Touches nothing.
+
+        A machine of the name may be there, or be gone already: it is removed before.
         """
 
     def delete(self, node: Node) -> None:

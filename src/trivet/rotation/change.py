@@ -104,6 +104,11 @@ class Change:
         return () if self.kind is Kind.REPLACE else self.nodes
 
     @property
+    def new_machines(self) -> tuple[str, ...]:
+        """Nodes whose machines are made anew."""
+        return self.nodes if self.kind is Kind.REPLACE else ()
+
+    @property
     def purpose(self) -> str:
         """What for, in words for another operator."""
         if self.rolls_back:

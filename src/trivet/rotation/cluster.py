@@ -71,6 +71,9 @@ class Cluster(Protocol):
     def check(self, nodes: tuple[str, ...]) -> None:
         """Raise a TrivetError when a secret is missing, or the provider could not act on one of these machines."""
 
+    def check_new(self, nodes: tuple[str, ...]) -> None:
+        """Raise a TrivetError when the provider could not make one of these machines anew."""
+
     def steps(self, node: str, change: Change, owner: str, tell: Tell) -> Steps:
         """The steps of a node for a change."""
 
@@ -130,6 +133,15 @@ class LiveCluster:
         provider = provider_for(self._environment)
         for name in nodes:
             provider.check(self._environment.node(name))
+
+    def check_new(self, nodes: tuple[str, ...]) -> None:
+        """Have the provider check that it could make these machines anew, at the addresses that they have.
+
+        :raises TrivetError: for the first one that it could not make.
+        """
+        for name in nodes:
+            address = self._environment.node(name).address
+            provider_for(self._environment).check_create(name, self._environment.size, address)
 
     def steps(self, node: str, change: Change, owner: str, tell: Tell) -> NodeSteps:
         """The steps of a node for a change."""

@@ -78,6 +78,7 @@ class Rotations:
         with self._connect(self._environment) as cluster:
             check_input(cluster, change)
             cluster.check(change.needs_machines)
+            cluster.check_new(change.new_machines)
             plan = self._agreed(cluster, change, shown)
             with self._lease(cluster, change.purpose) as lease:
                 # Somebody may have finished a change between the plan and the lease.

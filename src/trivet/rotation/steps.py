@@ -13,6 +13,7 @@ from trivet.health.findings import State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
 from trivet.providers import provider_for
+from trivet.providers.reachable import wait_for_ssh
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
 from trivet.rotation.gateway_move import GatewayMove
@@ -29,8 +30,6 @@ GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
 SOAK_SECONDS = 6.0
-BOOT_SECONDS = 180.0
-POLL_SECONDS = 0.25
 # Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
 LOOK_APART_SECONDS = 0.5
@@ -83,7 +82,7 @@ class NodeSteps:
     ) -> None:
         self._environment = environment
         self._nodes = nodes
-        self._provider = provider_for(environment)
+        self._provider = provider_for(environment, tell)
         self._node = node
         self._change = change
         self._owner = owner
@@ -252,28 +251,39 @@ class NodeSteps:
     def replace(self) -> None:
         """Remove the machine, make a new one of the same name and address, and set it up from nothing.
 
-        :raises RotationHalted: when the provider gives it another address.
+        :raises TrivetError: when the provider could not make one, before anything is removed; when it gives it another
+            address; when SSH does not reach it, with what SSH said.
         """
+        if self._is_bare():
+            self._tell("the machine has nothing of Trivet: it is the new one already, and is kept")
+        else:
+            self._make_anew()
+        self._provider.step_aside(self._node)
+        # Its address had another hardware address before: for some seconds neighbours still send to that one.
+        wait_for_ssh(self._environment, self._node)
+        self._playbook("rotation/replace.yml", rotation_owner=self._owner)
+
+    def _is_bare(self) -> bool:
+        """Whether the machine answers and was never set up as a node.
+
+        An earlier attempt has made it then. Made once more it would have yet another host key, and an operator who has
+        just accepted this one would never get past it.
+        """
+        return self._nodes.run(self._node, ["test", "-e", "/etc/trivet"]).code == 1
+
+    def _make_anew(self) -> None:
+        wanted = (self._node.name, self._environment.size, self._node.address)
+        # Asked once more: a resumption may come long after the change was begun.
+        self._provider.check_create(*wanted)
         self._tell("removing the machine")
         self._provider.delete(self._node)
         self._tell("making a new machine")
-        address = self._provider.create(self._node.name, self._environment.size)
-        if address != self._node.ssh_host:
+        address = self._provider.create(*wanted)
+        if address != self._node.address:
             raise RotationHalted(
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
-                f"{self._node.ssh_host}, so the provider must give it that one"
+                f"{self._node.address}, so the provider must give it that one"
             )
-        self._provider.step_aside(self._node)
-        # Its address had another hardware address before: for some seconds neighbours still send to that one.
-        deadline = time.monotonic() + BOOT_SECONDS
-        while self._is_gone():
-            if time.monotonic() > deadline:
-                raise RotationHalted(
-                    f"waited {BOOT_SECONDS:.0f} s in vain for the new machine of {self._node.name} to answer SSH",
-                    self._status_command(),
-                )
-            time.sleep(POLL_SECONDS)
-        self._playbook("rotation/replace.yml", rotation_owner=self._owner)
 
     def _check_size(self) -> None:
         """Refuse to go on with a machine that did not become what was asked for.

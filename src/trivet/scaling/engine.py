@@ -21,15 +21,15 @@ from trivet.errors import InputError, LeaseHeld, ScalingHalted, ScalingStopped, 
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import size_named
-from trivet.providers import Provider, provider_for
+from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
 from trivet.rotation.cluster import NodeJournals
 from trivet.rotation.engine import StopRequest
-from trivet.rotation.journal import Journal
+from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.lease import Lease, run_owner
 from trivet.rotation.report import reported
-from trivet.scaling.journal import open_journal, snapshot
-from trivet.scaling.plan import InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
+from trivet.scaling.journal import gone_through, open_journal, plan_of, refuse_rolling, seconds_of, snapshot
+from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.scaling.steps import Steps, check_memory, wrong
 
@@ -53,6 +53,25 @@ class ScaleReport:
     journal: Path
     seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """What there is to do.
+
+    :param ended: the journal of the change, when a killed run has left nothing of it to do but the last line.
+    """
+
+    plan: ScalePlan
+    ended: Journal | None = None
+
+    def tell(self, listener: Listener) -> None:
+        """Say when nothing is done."""
+        if self.ended is not None:
+            text = (
+                f"the {self.plan.purpose} was done by an earlier run that was ended before it said so: nothing is left"
+            )
+            listener({"event": "note", "text": text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +102,78 @@ class _Scaling:
 
         :raises TrivetError: when it is refused: bad input, environment not healthy, a node not reachable.
         """
-        plan = self._planned(Record(self._environment))
-        self._preflight(plan)
-        return plan
+        with Nodes(self._environment) as nodes:
+            intent = self._agreed(Record(self._environment), NodeJournals(nodes))
+        intent.tell(self._listener)
+        return intent.plan
 
     def apply(self) -> ScaleReport:
         """Do it.
 
         :raises TrivetError: when it is refused, stopped or halted; the same command goes on with it.
         """
-        record = Record(self._environment)
+        with Nodes(self._environment) as nodes:
+            copies = NodeJournals(nodes)
+            shown = self._agreed(Record(self._environment), copies)
+            with self._lease(nodes, shown.plan) as lease:
+                # Somebody may have changed the record, or the inventory, between the plan and the lease.
+                self._environment = self._loaded()
+                record = Record(self._environment)
+                intent = self._agreed(record, copies)
+                self._refuse_others(shown.plan, intent.plan)
+                if intent.ended is not None:
+                    intent.tell(self._listener)
+                    return self._ended(intent.plan, record, intent.ended)
+                return self._applied(intent.plan, record, lease, copies)
+
+    def _agreed(self, record: Record, copies: JournalCopies) -> _Intent:
+        """What is to be done now.
+
+        :raises TrivetError: when it is refused.
+        """
+        journals = newest_first(copies.summaries())
+        refuse_rolling(self._environment, journals)
+        if ended := gone_through(self._environment, journals, copies, self._command()):
+            return _Intent(plan_of(ended), ended)
         plan = self._planned(record)
         self._preflight(plan)
-        with Nodes(self._environment) as nodes, self._lease(nodes, plan) as lease:
-            copies = NodeJournals(nodes)
-            journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command(plan))
-            if not continued:
-                journal.write("snapshot", **snapshot(self._environment, "before"))
-            self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
-            run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
-            with reported(self._environment.label, journal.id, self._listener), self._halting(run):
-                started = time.monotonic()
-                self._run(run)
-                journal.write("snapshot", **snapshot(self._loaded(), "after"))
-                run.report.seconds = time.monotonic() - started
-                journal.write("done", seconds=round(run.report.seconds, 1))
+        return _Intent(plan)
+
+    def _refuse_others(self, shown: ScalePlan, plan: ScalePlan) -> None:
+        """Refuse to take or make other nodes than those that were shown.
+
+        :raises InputError: naming both.
+        """
+        if plan.names != shown.names:
+            raise InputError(
+                f"another run was faster: this was to be a {shown.purpose}, and would be a {plan.purpose} now",
+                f"{self._command()} --plan",
+            )
+
+    def _applied(self, plan: ScalePlan, record: Record, lease: Lease, copies: JournalCopies) -> ScaleReport:
+        journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command())
+        if not continued:
+            journal.write("snapshot", **snapshot(self._environment, "before"))
+        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
+        with reported(self._environment.label, journal.id, self._listener), self._halting(run):
+            started = time.monotonic()
+            self._run(run)
+            self._settle(record, plan.names)
+            journal.write("snapshot", **snapshot(self._loaded(), "after"))
+            run.report.seconds = time.monotonic() - started
+            journal.write("done", seconds=round(run.report.seconds, 1))
         return run.report
+
+    def _ended(self, plan: ScalePlan, record: Record, journal: Journal) -> ScaleReport:
+        """Write what a killed run has left to write: all of its steps were done."""
+        seconds, steps = seconds_of(journal)
+        with reported(self._environment.label, journal.id, self._listener):
+            journal.write("resumed", majority=True, owner=self._owner)
+            self._settle(record, plan.names)
+            journal.write("snapshot", **snapshot(self._loaded(), "after"))
+            journal.write("done", seconds=round(seconds, 1))
+        return ScaleReport(plan, journal.path, seconds, steps)
 
     def _planned(self, record: Record) -> ScalePlan:
         raise NotImplementedError
@@ -116,9 +181,13 @@ class _Scaling:
     def _run(self, run: _Run) -> None:
         raise NotImplementedError
 
-    def _command(self, plan: ScalePlan) -> str:
-        """What goes on with a run of the plan."""
-        return f"trivet {plan.kind} {self._environment.label} --web {len(plan.nodes)}"
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        """Have the record say that it is done; harmless when it does."""
+        raise NotImplementedError
+
+    def _command(self) -> str:
+        """What goes on with a run of it."""
+        raise NotImplementedError
 
     def _lease(self, nodes: Nodes, plan: ScalePlan) -> Lease:
         """The environment's lease; that of a killed run is waited for when this one goes on with its work."""
@@ -182,7 +251,7 @@ class _Scaling:
                 raise ScalingHalted(
                     f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
                     f"journal: {run.journal.id})",
-                    self._command(run.plan),
+                    self._command(),
                 ) from error
             raise
         seconds = round(time.monotonic() - began, 1)
@@ -221,7 +290,7 @@ class _Scaling:
             raise ScalingStopped(
                 f"stopped by {by} (the other nodes go on serving; the same command continues; "
                 f"journal: {run.journal.id})",
-                self._command(run.plan),
+                self._command(),
             )
 
 
@@ -257,23 +326,19 @@ class ScaleOut(_Scaling):
     def _planned(self, record: Record) -> ScalePlan:
         plan = plan_scale_out(self._environment, record, self._count, self._size, self._given)
         size_named(self._size)
-        if self._provider(plan):
+        if not all(host.given for host in plan.nodes):
             check_memory(provider_for(self._environment), self._size, SMALLEST_WEB_NODE_MIB)
         check_secrets(self._environment)
         return plan
 
-    def _provider(self, plan: ScalePlan) -> Provider | None:
-        """The provider, when it has a machine to make."""
-        return None if all(host.given for host in plan.nodes) else provider_for(self._environment)
-
-    def _command(self, plan: ScalePlan) -> str:
-        """What goes on with a run of the plan: killed before its nodes were recorded, it needs all options again."""
-        words = ["trivet", plan.kind, self._environment.label]
+    def _command(self) -> str:
+        """What goes on with a run of it: killed before its nodes were recorded, it needs all options again."""
+        words = ["trivet", SCALE_OUT, self._environment.label]
         if self._size != self._environment.size:
             words += ["--size", self._size]
         for name, address in self._given.items():
             words += ["--host", f"{name}={address}"]
-        return " ".join([*words, "--web", str(len(plan.nodes))])
+        return " ".join([*words, "--web", str(self._count)])
 
     def _run(self, run: _Run) -> None:
         plan, record = run.plan, run.record
@@ -284,28 +349,43 @@ class ScaleOut(_Scaling):
         record.progressed(plan.names, Progress.ENTERING)
         self._step(run, OutStep.ENTER, lambda steps: steps.enter())
         self._step(run, OutStep.VERDICT, lambda steps: steps.verdict())
-        record.progressed(plan.names, Progress.SERVING)
+
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        record.progressed(names, Progress.SERVING)
 
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
-        """Have every machine, then record all at once: a killed run finds all of them, or makes them again."""
-        provider = self._provider(plan)
-        made = []
-        for host in plan.nodes:
-            if host.given or provider is None:
-                made.append(host)
-                continue
-            self._listener({"event": "progress", "node": host.name, "text": f"making a machine of size {self._size}"})
-            made.append(replace(host, address=provider.create(host.name, self._size)))
-        self._check_addresses(made)
-        record.add(made)
+        """Have every machine, each recorded as soon as it is there: only what is recorded can be taken back.
 
-    def _check_addresses(self, hosts: list[WebHost]) -> None:
+        :raises ScalingHalted: when a given host is not reached, before it is recorded; for an address that cannot be.
+        """
+        recorded = {host.name for host in record.hosts}
+        steps.try_given([host for host in plan.nodes if host.given and host.name not in recorded])
         taken = {node.address: node.name for node in self._environment.machines} | dict.fromkeys(
             self._environment.gateways, "a gateway"
         )
-        for host in hosts:
-            if taken.get(host.address, host.name) != host.name:
-                raise ScalingHalted(f"{host.name} got {host.address}, which is the address of {taken[host.address]}")
+        for host in plan.nodes:
+            address = host.address if host.given else steps.make(host.name, self._size)
+            _check_address(host, address, taken)
+            record.add([replace(host, address=address)])
+            taken[address] = host.name
+
+
+def _check_address(host: WebHost, address: str, taken: Mapping[str, str]) -> None:
+    """Refuse an address that others have, or that is not the recorded one: the others may let that one in by now.
+
+    :param taken: whose address it is, by address.
+    :raises ScalingHalted: for either.
+    """
+    if taken.get(address, host.name) != host.name:
+        raise ScalingHalted(
+            f"{host.name} got {address}, which is the address of {taken[address]}; "
+            "its machine is not recorded: remove it where the provider lives"
+        )
+    if host.address not in ("", address):
+        raise ScalingHalted(
+            f"{host.name} is recorded with the address {host.address}, and its machine has {address} now; "
+            "a scale-in takes it back"
+        )
 
 
 class ScaleIn(_Scaling):
@@ -330,6 +410,9 @@ class ScaleIn(_Scaling):
         check_secrets(self._environment)
         return plan_scale_in(self._environment, record, self._count)
 
+    def _command(self) -> str:
+        return f"trivet {SCALE_IN} {self._environment.label} --web {self._count}"
+
     def _run(self, run: _Run) -> None:
         plan, record = run.plan, run.record
         # One that no proxy has, or that an earlier run has got so far, is not to be in one again.
@@ -339,11 +422,9 @@ class ScaleIn(_Scaling):
             self._step(run, InStep.DRAIN, lambda steps: steps.drain())
         record.progressed(plan.names, Progress.LEAVING)
         self._step(run, InStep.LEAVE, lambda steps: steps.tell_proxies())
-        self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes, self._provider(plan)))
+        self._step(run, InStep.REMOVE, lambda steps: steps.remove(plan.nodes))
         self._step(run, InStep.FORGET, lambda steps: steps.tell_members())
         self._step(run, InStep.VERDICT, lambda steps: steps.verdict())
-        record.remove(plan.names)
 
-    def _provider(self, plan: ScalePlan) -> Provider | None:
-        """The provider, when it has a machine to remove."""
-        return None if all(host.given for host in plan.nodes) else provider_for(self._environment)
+    def _settle(self, record: Record, names: tuple[str, ...]) -> None:
+        record.remove(names)

@@ -7,15 +7,18 @@ and by whom. Every step is done for all nodes of the change at once: its lines n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
+from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
+from trivet.rotation.change import is_rolling
 from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.view import view_of
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, WHAT_HAPPENS, InStep, ScalePlan, machine_of
+from trivet.scaling.record import Progress, WebHost
 
 
 def open_journal(
@@ -31,13 +34,13 @@ def open_journal(
     """
     continued = None
     for item in newest_first(copies.summaries()):
-        if item["state"] not in OPEN_STATES or item["change"].get("kind") not in (SCALE_OUT, SCALE_IN):
+        if not _is_open(item):
             continue
         journal = Journal.reopened(environment.label, item["id"], copies)
         if continued is None and _is_of(item["change"], plan):
             continued = journal
         else:
-            # Its runner may have been killed with nothing left to do but this line.
+            # Its runner may have been killed with nothing left to do but this line, and another command is given now.
             journal.write("done" if _went_through(journal.lines) else "aborted", by=owner)
     if continued is not None:
         continued.write("resumed", majority=True, owner=owner)
@@ -45,6 +48,55 @@ def open_journal(
     journal = Journal.begin(environment.label, owner, copies)
     journal.write("plan", majority=True, owner=owner, plan=plan_line(environment, plan, command))
     return journal, False
+
+
+def refuse_rolling(environment: Environment, journals: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse beside a rolling change that is not over: the node that it has in hand is not as the others are.
+
+    :param journals: summaries, the newest first.
+    :raises InputError: naming the change.
+    """
+    for item in journals:
+        if item["state"] in OPEN_STATES and is_rolling(item["change"]):
+            raise InputError(
+                f"a {item['change'].get('summary', 'change')} by {item['owner']} is not over ({item['state']}), "
+                "so no web node comes or goes",
+                f"trivet rotation status {environment.label}",
+            )
+
+
+def gone_through(
+    environment: Environment, journals: Iterable[Mapping[str, Any]], copies: JournalCopies, command: str
+) -> Journal | None:
+    """The journal of the last change of web nodes, when this command made it and it lacks its last line alone.
+
+    Its runner was killed when all was done: the same command has that line to write, and not the change to make again.
+
+    :param journals: summaries, the newest first.
+    :raises RotationHalted: when no majority of the nodes has the journal.
+    """
+    newest = next((item for item in journals if _is_open(item)), None)
+    if newest is None or newest["change"].get("command") != command:
+        return None
+    journal = Journal.reopened(environment.label, newest["id"], copies)
+    return journal if _went_through(journal.lines) else None
+
+
+def plan_of(journal: Journal) -> ScalePlan:
+    """The plan of a change that has gone through all of its steps, as its journal has it: no step is left."""
+    plan = next(line for line in journal.lines if line["kind"] == "plan")["plan"]
+    kind = plan["change"]["kind"]
+    progress = Progress.SERVING if kind == SCALE_OUT else Progress.LEAVING
+    nodes = tuple(
+        WebHost(node["name"], node["address"], node["node_id"], progress, node["given"]) for node in plan["nodes"]
+    )
+    return ScalePlan(kind, plan["environment"], nodes, (), continued=True)
+
+
+def seconds_of(journal: Journal) -> tuple[float, dict[str, float]]:
+    """How long a change took up to the end of its last step, and each of its steps, in seconds."""
+    ends = [line for line in journal.lines if line["kind"] == "end"]
+    return ends[-1]["at"] - journal.lines[0]["at"], {line["step"]: line["seconds"] for line in ends}
 
 
 def plan_line(environment: Environment, plan: ScalePlan, command: str) -> dict[str, Any]:
@@ -60,7 +112,16 @@ def plan_line(environment: Environment, plan: ScalePlan, command: str) -> dict[s
             "summary": plan.purpose,
             "command": command,
         },
-        "nodes": [{"name": host.name, "reason": machine_of(host, plan.size)} for host in plan.nodes],
+        "nodes": [
+            {
+                "name": host.name,
+                "reason": machine_of(host, plan.size),
+                "address": host.address,
+                "node_id": host.node_id,
+                "given": host.given,
+            }
+            for host in plan.nodes
+        ],
         "steps": [{"step": step, "what": WHAT_HAPPENS[step]} for step in plan.steps],
     }
 
@@ -72,6 +133,11 @@ def snapshot(environment: Environment, when: str) -> dict[str, Any]:
     """
     with Nodes(environment) as nodes:
         return view_of(environment, observe(nodes)).to_line(when)
+
+
+def _is_open(item: Mapping[str, Any]) -> bool:
+    """Whether a journal's summary is that of a change of web nodes that is not over."""
+    return item["state"] in OPEN_STATES and item["change"].get("kind") in (SCALE_OUT, SCALE_IN)
 
 
 def _is_of(change: Mapping[str, Any], plan: ScalePlan) -> bool:

@@ -37,7 +37,7 @@ class InStep(StrEnum):
 
 
 WHAT_HAPPENS: Mapping[str, str] = {
-    OutStep.CREATE: "the provider makes the machines (or SSH of the given hosts is tried); they are recorded",
+    OutStep.CREATE: "the provider makes the machines (or SSH of the given hosts is tried); each is recorded at once",
     OutStep.ADMIT: "the other nodes let them in: names, firewall, shared files, database logins",
     OutStep.CONFIGURE: "the new nodes get the web tier, from packages to a running nginx; nobody uses it yet",
     OutStep.GATE: "a real page answers 200 from each new node, and every check of it is good, or nothing goes on",
@@ -107,35 +107,28 @@ def machine_of(host: WebHost, size: str) -> str:
 def plan_scale_out(
     environment: Environment, record: Record, count: int, size: str, given: Mapping[str, str]
 ) -> ScalePlan:
-    """The nodes that a scale-out adds: those that an earlier run had begun, else new ones.
+    """The nodes that a scale-out adds: those that an earlier run had begun, and new ones for the rest.
 
     :param given: addresses of the operator's own hosts by name; empty when the provider makes the machines.
     :raises InputError: for a count below 1, hosts that do not fit it, a name or address that is taken, or an
-        unfinished run of another kind or count.
+        unfinished run of another kind, count or address.
     """
     _check_count(count)
     _refuse_other(record, UNFINISHED_IN, SCALE_IN, environment.label)
     begun = record.of(*UNFINISHED_OUT)
-    steps = tuple(step.value for step in OutStep)
     if begun:
-        _check_continues(begun, count, SCALE_OUT, environment.label)
-        unknown = set(given) - {host.name for host in begun}
-        if unknown:
-            raise InputError(f"a scale-out of {_named(begun)} is unfinished, and {', '.join(unknown)} is none of them")
-        return ScalePlan(SCALE_OUT, environment.name, begun, steps, size, continued=True)
-    if given and len(given) != count:
+        _check_begun(environment.label, begun, count, given)
+    elif given and len(given) != count:
         raise InputError(f"--web is {count}, but {len(given)} hosts are given by --host")
-    for name, address in given.items():
+    known = {host.name for host in begun}
+    fresh = {name: address for name, address in given.items() if name not in known}
+    for name, address in fresh.items():
         _check_given(environment, name, address)
     if len(set(given.values())) != len(given):
         raise InputError("two hosts given by --host have one address")
-    names = list(given) or _free_names(environment, count)
-    ids = _free_ids(environment, count)
-    nodes = tuple(
-        WebHost(name, given.get(name, ""), node_id, Progress.JOINING, given=name in given)
-        for name, node_id in zip(names, ids, strict=True)
-    )
-    return ScalePlan(SCALE_OUT, environment.name, nodes, steps, OWN_SIZE if given else size)
+    nodes = (*begun, *_new_hosts(environment, count - len(begun), fresh))
+    steps = tuple(step.value for step in OutStep)
+    return ScalePlan(SCALE_OUT, environment.name, nodes, steps, OWN_SIZE if given else size, continued=bool(begun))
 
 
 def plan_scale_in(environment: Environment, record: Record, count: int) -> ScalePlan:
@@ -178,6 +171,45 @@ def _check_continues(begun: tuple[WebHost, ...], count: int, kind: str, label: s
             f"a {kind} of {_named(begun)} is unfinished; it is to be ended before another begins",
             f"trivet {kind} {label} --web {len(begun)}",
         )
+
+
+def _check_begun(label: str, begun: tuple[WebHost, ...], count: int, given: Mapping[str, str]) -> None:
+    """Refuse a scale-out that does not go on with the one that is begun. Some machines of that may not be made yet.
+
+    :raises InputError: saying what differs.
+    """
+    missing = count - len(begun)
+    # No node goes past its gate before all machines are made.
+    if missing < 0 or (missing > 0 and any(host.progress is not Progress.JOINING for host in begun)):
+        _check_continues(begun, count, SCALE_OUT, label)
+    for host in begun:
+        if given.get(host.name, host.address) != host.address:
+            raise InputError(
+                f"--host {host.name}={given[host.name]}: a scale-out of {host.name} at {host.address} is unfinished; "
+                "take that back first",
+                f"trivet {SCALE_IN} {label} --web {len(begun)}",
+            )
+    strangers = [name for name in given if name not in {host.name for host in begun}]
+    if all(host.given for host in begun):
+        if len(strangers) < missing:
+            raise InputError(
+                f"a scale-out of {_named(begun)} is unfinished; give the other hosts of --web {count}, too"
+            )
+        strangers = strangers[missing:]
+    if strangers:
+        raise InputError(f"a scale-out of {_named(begun)} is unfinished, and {', '.join(strangers)} is none of them")
+
+
+def _new_hosts(environment: Environment, count: int, given: Mapping[str, str]) -> list[WebHost]:
+    """Web nodes that are not recorded yet.
+
+    :param given: the operator's own hosts; empty when the provider makes the machines.
+    """
+    names = list(given) or _free_names(environment, count)
+    return [
+        WebHost(name, given.get(name, ""), node_id, Progress.JOINING, given=name in given)
+        for name, node_id in zip(names, _free_ids(environment, count), strict=True)
+    ]
 
 
 def _named(hosts: tuple[WebHost, ...]) -> str:

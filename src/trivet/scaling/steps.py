@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
@@ -12,7 +13,8 @@ from trivet.errors import InputError, ScalingHalted
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
-from trivet.providers import Provider
+from trivet.providers import Provider, provider_for
+from trivet.providers.reachable import given_node
 from trivet.remote import Nodes, observe
 from trivet.scaling.record import WebHost
 
@@ -55,15 +57,24 @@ class Steps:
 
         :raises ScalingHalted: naming those that cannot.
         """
-        self._try_ssh()
+        self._try_ssh(self.moving)
         self.tell_members()
 
-    def _try_ssh(self) -> None:
+    def try_given(self, hosts: Iterable[WebHost]) -> None:
+        """Try machines of the operator's that the inventory does not have yet.
+
+        :raises ScalingHalted: naming those that cannot be reached.
+        """
+        machines = [(host.node_id, given_node(self._environment, host.name, host.address)) for host in hosts]
+        # There is one connection for each id: with that of the first node this would try the first node.
+        self._try_ssh([replace(machine, node_id=node_id) for node_id, machine in machines])
+
+    def _try_ssh(self, machines: Iterable[Node]) -> None:
         """Refuse machines that cannot be reached.
 
         :raises ScalingHalted: naming them.
         """
-        results = self._nodes.run_on(self.moving, ["true"], timeout=15)
+        results = self._nodes.run_on(machines, ["true"], timeout=15)
         silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
         if silent:
             raise ScalingHalted(f"not reachable over SSH: {', '.join(silent)}")
@@ -148,17 +159,26 @@ class Steps:
             for proxy, answer in answers.items()
         }
 
-    def remove(self, hosts: Iterable[WebHost], provider: Provider | None) -> None:
+    def make(self, name: str, size: str) -> str:
+        """Have the provider make a machine, or start the one of that name; its address."""
+        self._tell(name, f"making a machine of size {size}")
+        return self._provider(name).create(name, size)
+
+    def remove(self, hosts: Iterable[WebHost]) -> None:
         """Stop and remove the machines that the provider made; on those of the operator stop the services."""
         for host in hosts:
             node = self._environment.node(host.name)
             if host.given:
                 self._stop_services(node)
-            elif provider is not None:
+            else:
                 self._tell(host.name, "removing the machine")
                 # Unmounted, its locks on the shared files are gone at once; else they end with its connection.
                 self._nodes.run(node, ["systemctl", "stop", "nginx.service", "trivet-shared.service"], timeout=60)
-                provider.delete(node)
+                self._provider(host.name).delete(node)
+
+    def _provider(self, name: str) -> Provider:
+        """The provider, whose progress is told as that of a node."""
+        return provider_for(self._environment, lambda words: self._tell(name, words))
 
     def _stop_services(self, node: Node) -> None:
         if not self._nodes.run(node, ["true"], timeout=15).reached:

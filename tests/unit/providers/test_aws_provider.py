@@ -314,6 +314,17 @@ def test_bad_settings_are_refused_before_anything_is_asked(variables: dict[str, 
     assert complaint in raised.value.message
 
 
+def test_an_instance_that_could_not_be_made_is_refused_before(cloud: Cloud) -> None:
+    provider = cloud.provider()
+    provider.check_create("web-1", "6")
+    with pytest.raises(InputError, match="but EC2 gives a new instance another one"):
+        provider.check_create("node-1", "6", "10.0.0.1")
+    del cloud.environment.variables["trivet_aws_image"]  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="trivet_aws_image is not set"):
+        cloud.provider().check_create("web-1", "6")
+    assert cloud.instances("web-1") == []
+
+
 def test_a_machine_is_not_made_without_an_image() -> None:
     settings = AwsSettings(environment="shop", region=REGION)
     with pytest.raises(InputError, match="trivet_aws_image is not set"):

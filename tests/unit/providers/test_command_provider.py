@@ -44,6 +44,7 @@ def environment(program: str) -> Environment:
         size="6",
         domain="shop.example",
         variables={"trivet_provider": "command", "trivet_provider_command": program},
+        web_nodes=(Node("web-2", 12, "192.0.2.31"),),
     )
 
 
@@ -151,6 +152,18 @@ def test_the_example_does_every_verb_and_every_verb_twice(machines: Path) -> Non
     assert [path.name for path in machines.glob("*.json")] == ["web-2.json"]
 
 
+def test_the_example_gives_a_replaced_machine_its_address_again(machines: Path) -> None:
+    provider = CommandProvider(environment(str(EXAMPLE)))
+    provider.create("node-2", "6", NODE.address)
+    # Also while the old machine is still there, which has the address.
+    provider.check_create("node-2", "6", NODE.address)
+    provider.delete(NODE)
+    provider.check_create("node-2", "6", NODE.address)
+    assert provider.create("node-2", "6", NODE.address) == NODE.address
+    with pytest.raises(TrivetError, match=r"check-create node-3 .*: 192\.0\.2\.2 is the address of another machine"):
+        provider.check_create("node-3", "6", NODE.address)
+
+
 def test_the_example_says_why_it_refuses(machines: Path) -> None:
     provider = CommandProvider(environment(str(EXAMPLE)))
     with pytest.raises(TrivetError, match="check node-2 failed with exit code 1: there is no machine node-2"):
@@ -160,15 +173,22 @@ def test_the_example_says_why_it_refuses(machines: Path) -> None:
         provider.resize(replace(NODE, address=address), "12")
 
 
+def test_a_program_that_makes_no_machines_refuses_to_make_one(program: Path) -> None:
+    program.write_text('#!/bin/sh\necho "$1 is not made by this program" >&2; exit 64\n')
+    with pytest.raises(TrivetError, match="check-create node-2 failed with exit code 64: check-create is not made"):
+        CommandProvider(environment(str(program))).check_create("node-2", "6", NODE.address)
+
+
 def test_the_request_is_one_line_of_json(program: Path, tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\ncat > {tmp_path}/request-$1\necho \'{{"address": "192.0.2.9"}}\'\n')
     provider = CommandProvider(environment(str(program)))
-    provider.create("web-1", "12")
-    provider.stop(NODE)
     size = {"name": "12", "cpus": 4, "memory_mib": 7680}
-    assert [json.loads(line) for line in (tmp_path / "request-create").read_text().splitlines()] == [
-        {"verb": "create", "node": "web-1", "address": None, "size": size, "environment": "test"}
-    ]
+    for name, address in (("web-1", None), ("node-2", "192.0.2.2")):
+        provider.create(name, "12", address)
+        assert [json.loads(line) for line in (tmp_path / "request-create").read_text().splitlines()] == [
+            {"verb": "create", "node": name, "address": address, "size": size, "environment": "test"}
+        ]
+    provider.stop(NODE)
     assert json.loads((tmp_path / "request-stop").read_text()) == {
         "verb": "stop",
         "node": "node-2",
@@ -187,6 +207,7 @@ def test_the_request_is_one_line_of_json(program: Path, tmp_path: Path) -> None:
         ('{"address": 17}', "17, which is no IPv4 address"),
         ('{"address": "192.0.2.9"', "which is not JSON"),
         ('{"address": "192.0.2.2"}', "192.0.2.2, which is the address of node-2"),
+        ('{"address": "192.0.2.31"}', "192.0.2.31, which is the address of web-2"),
         ('{"address": "192.0.2.22"}', "192.0.2.22, which is the address of a gateway"),
     ],
 )

@@ -81,6 +81,7 @@ class World:
     acts: list[str] = field(default_factory=list)
     steps: list[tuple[str, str]] = field(default_factory=list)
     refused_checks: str = ""
+    refused_new: str = ""
     strangers: tuple[str, ...] = ()
     session_mib: int = 1
     table_warnings: tuple[str, ...] = ()
@@ -186,6 +187,10 @@ class Handle:
     def check(self, _nodes: tuple[str, ...]) -> None:
         if self.world.refused_checks:
             raise RemoteError(self.world.refused_checks)
+
+    def check_new(self, nodes: tuple[str, ...]) -> None:
+        if nodes and self.world.refused_new:
+            raise RemoteError(self.world.refused_new)
 
     def record(self, size: str) -> None:
         self.act("record", lambda: setattr(self.world, "recorded", size))

@@ -401,6 +401,14 @@ def test_a_machine_that_the_provider_does_not_know_is_refused() -> None:
     assert world.acts == []
 
 
+def test_a_node_whose_machine_could_not_be_made_again_is_not_touched() -> None:
+    world = World(refused_new="quota exceeded")
+    with pytest.raises(RemoteError, match="quota exceeded"):
+        rotations(world).apply(change_of(Kind.REPLACE))
+    assert world.acts == []
+    rotations(world).apply(change_of(Kind.RESTART))
+
+
 def test_the_next_plan_expects_what_the_last_change_took() -> None:
     world = World()
     assert rotations(world).plan(RESIZE).seconds is None

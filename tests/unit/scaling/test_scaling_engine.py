@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,7 @@ from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
+from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
 from trivet.scaling import journal as scaling_journal
@@ -45,6 +46,9 @@ class World:
         default_factory=lambda: {f"shop-{n}": {} for n in (1, 2, 3)}
     )
     silent: set[str] = field(default_factory=set)
+    meanwhile: Callable[[], None] = lambda: None
+    not_made: set[str] = field(default_factory=set)
+    not_reached: set[str] = field(default_factory=set)
     stop: str | None = None
 
     @property
@@ -131,16 +135,30 @@ class FakeSteps:
         self.environment = environment
         self.names = names
 
+    def try_given(self, hosts: list[WebHost]) -> None:
+        assert not {host.name for host in hosts} & {host.name for host in self.world.record.hosts}
+        for host in hosts:
+            self.world.do(f"try {host.name}")
+            if host.address in self.world.not_reached:
+                raise ScalingHalted(f"not reachable over SSH: {host.name}")
+
+    def make(self, name: str, size: str) -> str:
+        if name in self.world.not_made:
+            raise RemoteError(f"{name}: quota exceeded")
+        self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
+        self.world.do("create")
+        return self.world.machines[name]
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         def step(*arguments: Any) -> None:
             known = {node.name for node in self.environment.web_nodes}
             assert set(self.names) <= known, "the inventory knows the nodes by the time a step is done on them"
             self.world.do(name)
             if name == "remove":
-                hosts, provider = arguments
+                (hosts,) = arguments
                 for host in hosts:
                     if not host.given:
-                        provider.delete(self.environment.node(host.name))
+                        self.world.machines.pop(host.name, None)
 
         return step
 
@@ -152,14 +170,6 @@ class FakeProvider:
     def target(self, size: str) -> Size:
         named = size_named(size)
         return Size(named.name, named.cpus, self.world.memory_mib or named.memory_mib)
-
-    def create(self, name: str, size: str) -> str:
-        self.world.machines.setdefault(name, f"192.0.2.{31 + len(self.world.machines)}")
-        self.world.do("create")
-        return self.world.machines[name]
-
-    def delete(self, node: Node) -> None:
-        self.world.machines.pop(node.name, None)
 
 
 @pytest.fixture
@@ -176,6 +186,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
     @contextmanager
     def lease(_nodes: object, _owner: str, purpose: str, **_options: object) -> Iterator[FakeLease]:
+        made.meanwhile()
         made.done.append((f"lease for {purpose}", {}))
         yield FakeLease()
         made.done.append(("lease back", {}))
@@ -249,7 +260,6 @@ def test_a_scale_out_that_failed_is_continued_by_the_same_command(step: str, wor
     assert sorted(world.machines) == ["shop-web-1", "shop-web-2"], "no third machine is made"
 
 
-# Before all machines are made nothing is recorded: there the same command is the only way on.
 @pytest.mark.parametrize("step", OUT[1:])
 def test_a_scale_out_that_was_killed_is_taken_back_by_a_scale_in(step: str, world: World) -> None:
     world.fails[step] = KeyboardInterrupt()
@@ -283,6 +293,62 @@ def test_given_hosts_are_neither_made_nor_removed(world: World) -> None:
     assert world.record.hosts == ()
 
 
+def test_a_given_host_that_is_not_reached_is_not_recorded_and_may_be_given_with_another_address(world: World) -> None:
+    world.not_reached = {"198.51.100.7"}
+    with pytest.raises(ScalingHalted, match="not reachable over SSH: mine"):
+        out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.7"})
+    assert world.record.hosts == ()
+    out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.8"})
+    assert [host.address for host in world.record.hosts] == ["198.51.100.1", "198.51.100.8"]
+
+
+def test_a_given_host_that_is_recorded_is_not_tried_as_an_unknown_one(world: World) -> None:
+    world.fails["let_in"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted):
+        out(world, 1, given={"mine": "198.51.100.7"})
+    out(world, 1, given={"mine": "198.51.100.7"})
+    assert world.steps.count("try mine") == 1
+
+
+def test_a_machine_is_recorded_as_soon_as_it_is_made(world: World) -> None:
+    world.not_made = {"shop-web-2"}
+    with pytest.raises(ScalingHalted, match="quota exceeded"):
+        out(world)
+    assert [(host.name, host.address) for host in world.record.hosts] == [("shop-web-1", "192.0.2.31")]
+    ScaleIn(world.environment, 1).apply()
+    assert (world.machines, world.record.hosts) == ({}, ())
+
+
+def test_the_same_command_makes_the_machines_that_are_missing_and_goes_on_with_all(world: World) -> None:
+    world.not_made = {"shop-web-2"}
+    with pytest.raises(ScalingHalted):
+        out(world)
+    world.not_made.clear()
+    report = out(world)
+    assert (report.plan.names, report.plan.continued) == (("shop-web-1", "shop-web-2"), True)
+    assert {host.progress for host in world.record.hosts} == {Progress.SERVING}
+    assert (len(world.journals["shop-1"]), state_of(world.lines)) == (1, "done")
+
+
+def test_two_machines_of_one_address_are_refused(world: World) -> None:
+    world.machines.update({"shop-web-1": "192.0.2.31", "shop-web-2": "192.0.2.31"})
+    with pytest.raises(ScalingHalted, match=r"shop-web-2 got 192\.0\.2\.31, which is the address of shop-web-1"):
+        out(world)
+    assert [host.name for host in world.record.hosts] == ["shop-web-1"]
+
+
+def test_a_machine_that_came_back_with_another_address_is_told(world: World) -> None:
+    world.fails["let_in"] = RemoteError("no answer")
+    with pytest.raises(ScalingHalted):
+        out(world, 1)
+    world.machines["shop-web-1"] = "192.0.2.77"
+    with pytest.raises(
+        ScalingHalted, match=r"recorded with the address 192\.0\.2\.31, and its machine has 192\.0\.2\.77"
+    ):
+        out(world, 1)
+    assert [host.address for host in world.record.hosts] == ["192.0.2.31"]
+
+
 def test_an_environment_that_is_not_healthy_is_not_touched(world: World) -> None:
     world.findings = (Finding("database", "shop-2", State.BROKEN, "does not run"),)
     for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
@@ -308,6 +374,61 @@ def test_a_size_that_does_not_do_is_refused(size: str, memory: int | None, words
     world.memory_mib = memory
     with pytest.raises(InputError, match=words):
         out(world, 1, size=size)
+    assert world.done == []
+
+
+def test_what_another_run_did_before_the_lease_was_had_is_not_done_twice(world: World) -> None:
+    world.meanwhile = lambda: world.record.add([WebHost("shop-web-1", "192.0.2.31", 11, Progress.SERVING)])
+    with pytest.raises(InputError, match="scale-out of shop-web-1, and would be a scale-out of shop-web-2") as raised:
+        out(world, 1)
+    assert raised.value.next_command == f"trivet scale-out {world.environment.label} --web 1 --plan"
+    assert (world.machines, world.journals["shop-1"]) == ({}, {})
+
+
+def test_no_other_nodes_are_taken_away_than_those_that_were_shown(world: World) -> None:
+    out(world, 2)
+    world.meanwhile = lambda: world.record.remove(["shop-web-2"])
+    with pytest.raises(InputError, match="scale-in of shop-web-2, and would be a scale-in of shop-web-1 now"):
+        ScaleIn(world.environment, 1).apply()
+    assert [host.progress for host in world.record.hosts] == [Progress.SERVING]
+
+
+def test_how_far_the_nodes_are_is_read_again_under_the_lease(world: World) -> None:
+    world.fails["drain"] = RemoteError("no answer")
+    out(world, 1)
+    with pytest.raises(ScalingHalted):
+        ScaleIn(world.environment, 1).apply()
+    world.done.clear()
+    world.meanwhile = lambda: world.record.progressed(["shop-web-1"], Progress.LEAVING)
+    ScaleIn(world.environment, 1).apply()
+    assert "drain" not in world.steps
+
+
+def test_an_environment_that_broke_before_the_lease_was_had_is_not_touched(world: World) -> None:
+    broken = (Finding("database", "shop-2", State.BROKEN, "does not run"),)
+    world.meanwhile = lambda: setattr(world, "findings", broken)
+    with pytest.raises(InputError, match="shop-2: database: does not run"):
+        out(world, 1)
+    assert (world.machines, world.journals["shop-1"]) == ({}, {})
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("ending", [None, "halted", "done"])
+def test_beside_a_rolling_change_that_is_not_over_no_web_node_comes_or_goes(
+    ending: str | None, kind: Kind, world: World
+) -> None:
+    change = Change(kind, ("shop-1",)).to_dict()
+    lines = [{"seq": 1, "at": 1.0, "kind": "plan", "owner": "colleague@desk:1", "plan": {"change": change}}]
+    if ending:
+        lines.append({"seq": 2, "at": 2.0, "kind": ending})
+    world.journals["shop-2"]["20261101-120000-rolling"] = lines
+    if ending == "done":
+        out(world, 1)
+        return
+    for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
+        with pytest.raises(InputError, match=f"by colleague@desk:1 is not over \\({ending or 'running'}\\)") as raised:
+            attempt()
+        assert raised.value.next_command == f"trivet rotation status {world.environment.label}"
     assert world.done == []
 
 
@@ -362,16 +483,66 @@ def test_a_scale_in_closes_the_journal_of_the_scale_out_that_it_takes_back(world
     assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["aborted", "done"]
 
 
-def test_a_run_that_was_killed_before_its_last_line_was_done_all_the_same(world: World) -> None:
-    out(world, 1)
+def killed_after_its_last_step(world: World) -> None:
+    """Take away what the newest change wrote when all of its steps were done."""
+    newest = max(world.journals["shop-1"])
     for copies in world.journals.values():
-        (lines,) = copies.values()
+        lines = copies[newest]
         del lines[lines.index(next(line for line in lines if line.get("when") == "after")) :]
-    local = next(Path(world.folder.parent, "state").rglob("*.jsonl"))
+    (local,) = Path(world.folder.parent, "state").rglob(f"{newest}.jsonl")
     local.write_text("".join(json.dumps(line) + "\n" for line in world.lines))
-    out(world, 1)
-    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["done", "done"]
+    world.done.clear()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_scale_out_that_was_killed_before_its_last_line_adds_no_more_nodes(recorded: bool, world: World) -> None:
+    first = out(world, 2)
+    killed_after_its_last_step(world)
+    if not recorded:
+        world.record.progressed(first.plan.names, Progress.ENTERING)
+    events: list[Any] = []
+    plan = ScaleOut(world.environment, 2, listener=events.append).plan()
+    assert (plan.names, plan.steps, plan.continued) == (first.plan.names, (), True)
+    report = out(world, 2, listener=events.append)
+    assert world.steps == ["lease for scale-out of shop-web-1, shop-web-2", "lease back"]
+    assert [event["event"] for event in events] == ["note", "note", "report"]
+    assert "the scale-out of shop-web-1, shop-web-2 was done by an earlier run" in events[0]["text"]
+    assert (report.plan.names, report.steps, report.journal) == (first.plan.names, first.steps, first.journal)
+    assert [(host.name, host.progress) for host in world.record.hosts] == [
+        ("shop-web-1", Progress.SERVING),
+        ("shop-web-2", Progress.SERVING),
+    ]
+    assert (world.kinds[-3:], len(world.journals["shop-1"])) == (["resumed", "snapshot", "done"], 1)
+    # From then on it is a command like any other.
+    assert out(world, 2).plan.names == ("shop-web-3", "shop-web-4")
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_scale_in_that_was_killed_before_its_last_line_takes_no_more_nodes(recorded: bool, world: World) -> None:
+    out(world, 4)
+    gone = [host for host in world.record.hosts if host.name in ("shop-web-3", "shop-web-4")]
+    first = ScaleIn(world.environment, 2).apply()
+    killed_after_its_last_step(world)
+    if not recorded:
+        world.record.add([replace(host, progress=Progress.LEAVING) for host in gone])
+    report = ScaleIn(world.environment, 2).apply()
+    assert world.steps == ["lease for scale-in of shop-web-4, shop-web-3", "lease back"]
+    assert (report.plan.names, report.steps) == (first.plan.names, first.steps)
     assert [host.name for host in world.record.hosts] == ["shop-web-1", "shop-web-2"]
+    assert list(world.machines) == ["shop-web-1", "shop-web-2"]
+    assert state_of(world.lines) == "done"
+
+
+@pytest.mark.parametrize("other", ["another number", "the other direction"])
+def test_another_command_is_done_after_a_run_that_was_killed_before_its_last_line(other: str, world: World) -> None:
+    out(world, 1)
+    killed_after_its_last_step(world)
+    if other == "another number":
+        out(world, 2)
+    else:
+        ScaleIn(world.environment, 1).apply()
+    assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["done", "done"]
+    assert len(world.record.hosts) == (3 if other == "another number" else 0)
 
 
 @pytest.mark.parametrize("error", [None, RemoteError("no answer"), KeyboardInterrupt()])

@@ -142,6 +142,48 @@ def test_bad_input_of_a_scale_out(count: int, given: dict[str, str], words: str,
         plan_scale_out(made, record, count, "6", given)
 
 
+def test_a_scale_out_whose_machines_are_not_all_made_is_continued_with_the_rest(tmp_path: Path) -> None:
+    made, record = recorded(tmp_path, host(1), host(2, Progress.JOINING))
+    plan = plan_scale_out(made, record, 3, "6", {})
+    assert [(node.name, node.node_id) for node in plan.nodes] == [
+        ("shop-web-2", 12),
+        ("shop-web-3", 13),
+        ("shop-web-4", 14),
+    ]
+    assert plan.continued
+    with pytest.raises(InputError, match="stranger is none of them"):
+        plan_scale_out(made, record, 3, "6", {"stranger": "192.0.2.99"})
+
+
+def test_with_customers_on_its_first_nodes_a_scale_out_gets_no_more(tmp_path: Path) -> None:
+    made, record = recorded(tmp_path, host(1, Progress.ENTERING))
+    with pytest.raises(InputError, match="it is to be ended before another begins"):
+        plan_scale_out(made, record, 2, "6", {})
+
+
+def test_the_hosts_that_are_missing_of_a_scale_out_must_be_given_again(tmp_path: Path) -> None:
+    made, record = recorded(tmp_path, host(1, Progress.JOINING, given=True))
+    own, other = {"shop-web-1": "192.0.2.31"}, {"other": "192.0.2.99"}
+    for given in (own | other, other):
+        plan = plan_scale_out(made, record, 2, "6", given)
+        assert [(node.name, node.address, node.given) for node in plan.nodes] == [
+            ("shop-web-1", "192.0.2.31", True),
+            ("other", "192.0.2.99", True),
+        ]
+    for given in ({}, own):
+        with pytest.raises(InputError, match="give the other hosts of --web 2, too"):
+            plan_scale_out(made, record, 2, "6", given)
+    with pytest.raises(InputError, match="more is none of them"):
+        plan_scale_out(made, record, 2, "6", own | other | {"more": "192.0.2.98"})
+
+
+def test_a_host_that_is_begun_is_not_given_another_address(tmp_path: Path) -> None:
+    made, record = recorded(tmp_path, host(1, Progress.JOINING, given=True))
+    with pytest.raises(InputError, match=r"a scale-out of shop-web-1 at 192\.0\.2\.31 is unfinished") as raised:
+        plan_scale_out(made, record, 1, "6", {"shop-web-1": "192.0.2.99"})
+    assert raised.value.next_command == f"trivet scale-in {made.label} --web 1"
+
+
 @pytest.mark.parametrize("progress", [Progress.JOINING, Progress.ENTERING])
 def test_an_unfinished_scale_out_is_continued_by_the_same_command_only(progress: Progress, tmp_path: Path) -> None:
     begun = (host(2, progress), host(3, progress))
