@@ -38,6 +38,15 @@ SIZES: dict[str, Size] = {
 SMALLEST_NODE_MIB = 1536
 
 
+# The kernel and the platform keep some of a machine's memory for themselves.
+MEMORY_TOLERANCE = 0.15
+
+
+def is_of_size(cpus: int, memory_mib: int, size: Size) -> bool:
+    """Whether a machine has what a size says, but for what the kernel keeps of its memory."""
+    return cpus == size.cpus and abs(memory_mib - size.memory_mib) <= MEMORY_TOLERANCE * size.memory_mib
+
+
 def size_named(name: str) -> Size:
     """The size of a name.
 

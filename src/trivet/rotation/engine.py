@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
-from trivet.model.size import SMALLEST_NODE_MIB, size_named
+from trivet.model.size import SIZES, SMALLEST_NODE_MIB, is_of_size, size_named
 from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, HeldLease, Steps
 from trivet.rotation.journal import Journal, StepTime, newest_first
@@ -70,6 +71,14 @@ class Planner:
     def plan(self, change: Change) -> Plan:
         """The plan of a change, with what refuses it."""
         view = settled(self._cluster)
+        present = self._present_size(view) if change.kind is Kind.RESIZE else None
+        warnings = list(self._cluster.table_warnings())
+        if present:
+            warnings.append(
+                f"every node has what size {present} gives, and {self._environment.inventory} says trivet_size "
+                f"{self._environment.size}: a rollback gives size {present} back"
+            )
+            change = replace(change, size_before=present)
         history = newest_first(self._cluster.journals.summaries())
         roles = {name: view.roles[name] for name in view.roles if name in change.nodes}
         return Plan(
@@ -78,8 +87,22 @@ class Planner:
             ordered(roles),
             expected_seconds(item for item in history if item["change"].get("kind") == change.kind.value),
             tuple(self._refusals(change, view, history)),
-            self._cluster.table_warnings(),
+            tuple(warnings),
         )
+
+    def _present_size(self, view: View) -> str | None:
+        """The size that every machine has, when it is another one than the inventory says.
+
+        Providers ``command`` and ``aws`` leave it to the operator to write a new size down, who may have forgotten it.
+        """
+        machines = [(int(have["vcpus"]), int(have["memory_mib"])) for have in view.machines.values()]
+        for name in (self._environment.size, *SIZES):
+            # Provider aws takes only the sizes that the inventory has instance types for.
+            with suppress(InputError):
+                target = self._cluster.target(name)
+                if machines and all(is_of_size(cpus, memory_mib, target) for cpus, memory_mib in machines):
+                    return name if name != self._environment.size else None
+        return None
 
     def _refusals(self, change: Change, view: View, history: list[dict[str, Any]]) -> list[Refusal]:
         label = self._environment.label

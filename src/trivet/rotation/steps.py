@@ -12,6 +12,7 @@ from trivet.errors import RemoteError, RotationHalted
 from trivet.health.findings import State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
+from trivet.model.size import is_of_size
 from trivet.providers import provider_for
 from trivet.providers.reachable import wait_for_ssh
 from trivet.remote import Nodes, observe
@@ -36,7 +37,6 @@ LOOK_APART_SECONDS = 0.5
 DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
 # A replica is down as a primary and a primary down as a replica: those two follow from the role.
 USED_BACKENDS = ("web", "db_reader", "search")
-MEMORY_TOLERANCE = 0.15
 
 Tell = Callable[[str], None]
 
@@ -298,7 +298,7 @@ class NodeSteps:
         if result.code != 0 or len(words) != 2:
             raise RotationHalted(f"{self._node.name} does not say what it has: {result.error or result.output}")
         cpus, memory_mib = int(words[0]), int(words[1])
-        if cpus != target.cpus or abs(memory_mib - target.memory_mib) > MEMORY_TOLERANCE * target.memory_mib:
+        if not is_of_size(cpus, memory_mib, target):
             raise RotationHalted(
                 f"{self._node.name} has {cpus} CPU and {memory_mib} MiB after the resize; "
                 f"size {self._change.size} is {target.cpus} CPU and {target.memory_mib} MiB"

@@ -254,6 +254,11 @@ class Handle:
             frozenset(name for name, machine in self.world.machines.items() if not machine.powered),
             dict.fromkeys(NAMES, self.world.session_mib),
             strangers=self.world.strangers,
+            machines={
+                name: {"vcpus": size_named(machine.size).cpus, "memory_mib": size_named(machine.size).memory_mib}
+                for name, machine in self.world.machines.items()
+                if machine.powered
+            },
         )
 
     def steps(self, node: str, change: Change, owner: str, tell: Callable[[str], None]) -> SimulatedSteps:

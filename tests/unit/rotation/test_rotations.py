@@ -394,6 +394,23 @@ def test_an_aborted_rollback_ends_the_change_that_it_was_to_take_back_too() -> N
     assert [item["state"] for item in rotations(world).history()] == ["aborted", "aborted"]
 
 
+def test_a_rollback_gives_the_size_back_that_the_machines_had_whatever_the_inventory_says() -> None:
+    world = World()
+    rotations(world).apply(RESIZE)
+    # The inventory says 6 as before: with some providers it is the operator who writes the new size down.
+    larger = Change(Kind.RESIZE, NAMES, size="24", size_before="6")
+    assert "trivet_size 6: a rollback gives size 12 back" in rotations(world).plan(larger).warnings[0]
+    world.fails[("node-3", Step.START)] = RemoteError("no answer")
+    with pytest.raises(RotationHalted):
+        rotations(world).apply(larger)
+    rotations(world).rollback()
+    assert {machine.size for machine in world.machines.values()} == {"12"}
+
+
+def test_machines_of_the_size_that_the_inventory_says_are_no_warning() -> None:
+    assert rotations(World()).plan(RESIZE).warnings == ()
+
+
 def test_a_machine_that_the_provider_does_not_know_is_refused() -> None:
     world = World(refused_checks="node-2 is not an instance of lab x")
     with pytest.raises(RemoteError, match="not an instance"):
