@@ -124,8 +124,12 @@ def _run(
     """
     if output.json and not (plan or yes):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
-    if plan or not yes:
-        show_plan(output, scaling(lambda event: tell(output, event), StopRequest()).plan())
+    shown = None
+    if plan or probe or not yes:
+        # Also what is refused is refused here, before a probe places orders.
+        shown = scaling(lambda event: tell(output, event), StopRequest()).plan()
+    if shown and (plan or not yes):
+        show_plan(output, shown)
     if plan:
         return
     if not yes:
@@ -135,7 +139,7 @@ def _run(
             environment,
             output,
             probe,
-            lambda listener: scaling(listener, stop).apply(),
+            lambda listener: scaling(listener, stop).apply(shown),
             listener=lambda event: tell(output, event),
             show=show_report,
         )

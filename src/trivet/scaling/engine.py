@@ -107,20 +107,21 @@ class _Scaling:
         intent.tell(self._listener)
         return intent.plan
 
-    def apply(self) -> ScaleReport:
+    def apply(self, shown: ScalePlan | None = None) -> ScaleReport:
         """Do it.
 
+        :param shown: the plan that the operator agreed to; other nodes than its are refused.
         :raises TrivetError: when it is refused, stopped or halted; the same command goes on with it.
         """
         with Nodes(self._environment) as nodes:
             copies = NodeJournals(nodes)
-            shown = self._agreed(Record(self._environment), copies)
-            with self._lease(nodes, shown.plan) as lease:
+            shown = shown or self._agreed(Record(self._environment), copies).plan
+            with self._lease(nodes, shown) as lease:
                 # Somebody may have changed the record, or the inventory, between the plan and the lease.
                 self._environment = self._loaded()
                 record = Record(self._environment)
                 intent = self._agreed(record, copies)
-                self._refuse_others(shown.plan, intent.plan)
+                self._refuse_others(shown, intent.plan)
                 if intent.ended is not None:
                     intent.tell(self._listener)
                     return self._ended(intent.plan, record, intent.ended)

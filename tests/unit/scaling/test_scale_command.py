@@ -41,6 +41,7 @@ class World:
 
     made: list[dict[str, Any]] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    agreed: list[ScalePlan | None] = field(default_factory=list)
     during: Callable[[StopRequest], None] = lambda stop: None
     ok: bool = True
 
@@ -48,7 +49,8 @@ class World:
         self.made.append({"count": count, **options})
         listener, stop = options["listener"], options["stop"]
 
-        def apply() -> ScaleReport:
+        def apply(shown: ScalePlan | None) -> ScaleReport:
+            self.agreed.append(shown)
             listener({"event": "plan", **PLAN.to_dict(), "journal": "20261124-120000-one"})
             listener({"event": "step begins", "step": "create"})
             self.during(stop)
@@ -90,6 +92,7 @@ def test_the_probe_runs_beside_it_and_decides_the_exit_code(command: str, ok: bo
     result = run(command, "shop", "--web", "1", "--yes", "--probe", "25")
     assert result.exit_code == code
     assert world.rates == [25.0]
+    assert world.agreed == [PLAN]
     assert f"probe ok: {ok}" in result.output
     assert "probe: 25 requests/s on http://192.0.2.21" in result.output
     assert "report: /reports/one.html" in result.output
