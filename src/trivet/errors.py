@@ -59,6 +59,10 @@ class LeaseHeld(TrivetError):
     """Somebody else holds the lease of the environment."""
 
 
+class NotBroken(TrivetError):
+    """What a scenario was to break did not break, so that its row would show nothing."""
+
+
 class ChaosHalted(TrivetError):
     """A lab is not healthy before or after a scenario, so that the next one would measure nothing."""
 

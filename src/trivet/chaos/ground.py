@@ -16,6 +16,7 @@ from trivet.lab.shell import attempt, run
 
 INTERFACE = "eth0"
 POWER_SECONDS = 120.0
+RESCAN_SECONDS = 180
 STORAGE = Path("/var/lib/incus/storage-pools") / POOL
 """The btrfs file system of the labs, on which every node is a subvolume."""
 FORGET = "systemctl stop trivet-heal; rm -f /run/trivet/heal-memory.json; systemctl start trivet-heal"
@@ -78,6 +79,8 @@ class LabGround:
         number = run(["btrfs", "inspect-internal", "rootid", subvolume]).strip()
         limit = "none"
         if room_mib is not None:
+            # Counts that btrfs calls inconsistent (images and snapshots that went make them so) hold nobody back.
+            run(["btrfs", "quota", "rescan", "-w", str(STORAGE)], timeout=RESCAN_SECONDS)
             shown = run(["btrfs", "qgroup", "show", "--raw", "--sync", "-f", subvolume])
             limit = str(referenced_bytes(shown, number) + room_mib * 2**20)
         run(["btrfs", "qgroup", "limit", limit, f"0/{number}", str(STORAGE)])

@@ -110,6 +110,11 @@ def skipped_row(scenario: Scenario, at: str, reason: str) -> Row:
     return Row(scenario.name, scenario.group, scenario.sentence, str(scenario.goal), at, skipped=reason)
 
 
+def unbroken_row(scenario: Scenario, at: str, reason: str) -> Row:
+    """The row of a scenario that broke nothing: its goal is missed, whatever customers saw."""
+    return Row(scenario.name, scenario.group, scenario.sentence, str(scenario.goal), at, missed=(reason,))
+
+
 def row_of(
     scenario: Scenario,
     at: str,

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from trivet.chaos.parts import Listener, Parts
-from trivet.chaos.row import Row, skipped_row
+from trivet.chaos.row import Row, skipped_row, unbroken_row
 from trivet.chaos.scenario import Scenario
 from trivet.chaos.scenarios import catalogue
 from trivet.chaos.trial import Trial, in_short, moment, take_back
-from trivet.errors import ChaosHalted
+from trivet.errors import ChaosHalted, NotBroken
 
 
 class Suite:
@@ -53,7 +53,7 @@ class Suite:
                 self._listener(
                     {"event": "scenario", "scenario": scenario.name, "place": place, "sentence": scenario.sentence}
                 )
-                row = Trial(self._lab, scenario, self._parts, self._listener).run()
+                row = self._tried(scenario)
             else:
                 row = skipped_row(scenario, moment(), reason)
             self._listener({"event": "row", **row.to_dict()})
@@ -63,3 +63,9 @@ class Suite:
                     f"{self._lab} is not healthy after {scenario.name}: {in_short(row.said)}",
                     f"trivet status {self._lab}",
                 )
+
+    def _tried(self, scenario: Scenario) -> Row:
+        try:
+            return Trial(self._lab, scenario, self._parts, self._listener).run()
+        except NotBroken as error:
+            return unbroken_row(scenario, moment(), error.message)

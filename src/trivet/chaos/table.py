@@ -29,8 +29,8 @@ NOTHING = "–"
 
 def cells(row: Row) -> tuple[str, ...]:
     """A row as text, in the order of ``COLUMNS``."""
-    if row.skipped is not None or row.customers is None:
-        return row.scenario, *[NOTHING] * (len(COLUMNS) - 2), f"not possible: {row.skipped}"
+    if row.customers is None:
+        return row.scenario, *[NOTHING] * (len(COLUMNS) - 2), _goal(row)
     customers = row.customers
     lost = "not known" if customers.orders_lost is None else str(customers.orders_lost)
     return (
@@ -45,8 +45,14 @@ def cells(row: Row) -> tuple[str, ...]:
         _seconds(customers.order_gap),
         f"{lost} of {customers.orders_acknowledged}",
         _human(row),
-        "kept" if row.ok else "missed: " + "; ".join(row.missed),
+        _goal(row),
     )
+
+
+def _goal(row: Row) -> str:
+    if row.skipped is not None:
+        return f"not possible: {row.skipped}"
+    return "kept" if row.ok else "missed: " + "; ".join(row.missed)
 
 
 def markdown(rows: Sequence[Row]) -> str:

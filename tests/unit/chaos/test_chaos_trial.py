@@ -13,9 +13,11 @@ from fake_lab import NODES, SICK, World, breaks, mends
 from trivet.chaos.record import Record
 from trivet.chaos.row import Row
 from trivet.chaos.scenario import Aim, Ground, Scenario, Where
+from trivet.chaos.scenarios import catalogue
 from trivet.chaos.suite import Suite
+from trivet.chaos.table import cells
 from trivet.chaos.trial import shielded
-from trivet.errors import ChaosHalted, InputError, LabError
+from trivet.errors import ChaosHalted, InputError, LabError, NotBroken
 
 STOP = Scenario("stop-x", "services", "x stopped", Where.ALL, breaks, mends, lasts=20)
 KILL = Scenario("kill-x", "services", "x killed", Where.ALL, breaks, mend=mends, limit=60)
@@ -66,6 +68,28 @@ def test_a_human_is_needed_when_the_limit_is_over_and_the_row_says_what_status_s
 def test_a_human_who_is_expected_is_no_miss(world: World) -> None:
     (row,) = run(world, Scenario("split", "data", "a file", Where.ALL, breaks, mend=mends, limit=30, human=True))
     assert row.human_needed and row.human_expected and row.ok
+
+
+def test_a_scenario_that_broke_nothing_misses_its_goal_and_the_next_one_runs(world: World) -> None:
+    def breaks_nothing(ground: Ground, aim: Aim) -> None:
+        raise NotBroken("a took it all: its disk is not full")
+
+    rows = run(world, Scenario("disk", "resources", "a disk full", Where.ALL, breaks_nothing, mends, lasts=20), STOP)
+    assert [row.ok for row in rows] == [False, True]
+    assert cells(rows[0])[-1] == "missed: a took it all: its disk is not full"
+    # What may have been broken half-way is taken back before the next one breaks something of its own.
+    assert world.ground.done[:2] == ["heal", "inject"]
+
+
+@pytest.mark.parametrize("name", ["disk-full-reader", "disk-full-writer", "memory-exhausted"])
+def test_what_did_not_run_out_is_no_row_of_figures(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on(_node: str, _script: str, *, seconds: float = 60.0) -> str:
+        return "all written\nall eaten\n"
+
+    scenario = next(found for found in catalogue() if found.name == name)
+    monkeypatch.setattr(world.ground, "on", on)
+    with pytest.raises(NotBroken):
+        scenario.inject(world.ground, Aim(NODES[:1], NODES[1:]))
 
 
 def test_a_row_is_given_before_the_suite_is_halted(world: World) -> None:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trivet.chaos.scenario import Aim, Ground, Scenario, Where
+from trivet.errors import NotBroken
 
 GROUP = "resources"
 LASTS_SECONDS = 30.0
 LIMIT_SECONDS = 240.0
 ROOM_MIB = 50
+MOST_MIB = 4 * ROOM_MIB
 BALLAST = "/var/tmp/trivet-chaos-ballast"
 EATER = "trivet-chaos-memory"
 EATER_SECONDS = 60
@@ -49,8 +51,9 @@ def scenarios() -> Iterator[Scenario]:
 
 def _fill(ground: Ground, aim: Aim) -> None:
     ground.limit_disk(aim.victim, ROOM_MIB)
-    # It ends by the quota. The bound of the count holds where the quota does not.
-    ground.on(aim.victim, f"dd if=/dev/zero of={BALLAST} bs=1M count={4 * ROOM_MIB} 2>/dev/null; true")
+    command = f"dd if=/dev/zero of={BALLAST} bs=1M count={MOST_MIB} 2>/dev/null && echo all written; true"
+    if "all written" in ground.on(aim.victim, command):
+        raise NotBroken(f"{aim.victim} took {MOST_MIB} MiB where {ROOM_MIB} were left: its disk is not full")
 
 
 def _room(ground: Ground, aim: Aim) -> None:
@@ -60,11 +63,14 @@ def _room(ground: Ground, aim: Aim) -> None:
 
 def _eat(ground: Ground, aim: Aim) -> None:
     most_mib = 2 * ground.memory_mib(aim.victim)
-    program = f"import time; eaten = [b'x' * 2**24 for _ in range({most_mib // 16})]; time.sleep({EATER_SECONDS})"
-    ground.on(
-        aim.victim,
-        f'systemd-run --quiet --collect --unit={EATER} --property=RuntimeMaxSec={EATER_SECONDS} python3 -c "{program}"',
+    program = f"eaten = [b'x' * 2**24 for _ in range({most_mib // 16})]"
+    command = (
+        f"systemd-run --quiet --collect --wait --unit={EATER} --property=RuntimeMaxSec={EATER_SECONDS} "
+        f'python3 -c "{program}" && echo all eaten; true'
     )
+    # The kernel kills the eater at last, whomever it killed before.
+    if "all eaten" in ground.on(aim.victim, command, seconds=2 * EATER_SECONDS):
+        raise NotBroken(f"{aim.victim} gave {most_mib} MiB away: its memory was not exhausted")
 
 
 def _full_up(ground: Ground, aim: Aim) -> None:
