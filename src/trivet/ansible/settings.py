@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import sys
 from pathlib import Path
 
-from trivet.errors import InputError
 from trivet.paths import cache_directory, collections_path
 
 INVENTORY_PLUGINS = ("trivet.commerce.lab", "ansible.builtin.yaml", "ansible.builtin.ini", "ansible.builtin.auto")
-MITOGEN_SWITCH = "TRIVET_MITOGEN"
 
 
 def vault_password_file() -> Path:
@@ -34,35 +31,10 @@ def vault_password_file() -> Path:
     return path
 
 
-def mitogen_environment() -> dict[str, str]:
-    """Settings that have Mitogen run the modules, where ``$TRIVET_MITOGEN`` is 1; none where it is 0, empty or not set.
-
-    A node then keeps one Python for a whole run, where Ansible starts one for every task. It is asked for and never
-    needed: strategy plugins outside of ansible-core are deprecated there.
-
-    :raises InputError: when it is asked for and not installed.
-    """
-    if os.environ.get(MITOGEN_SWITCH, "0") in ("", "0"):
-        return {}
-    package = importlib.util.find_spec("ansible_mitogen")
-    if package is None or package.origin is None:
-        raise InputError(
-            f"${MITOGEN_SWITCH} is set, but Mitogen is not installed beside Trivet",
-            f"{sys.executable} -m pip install mitogen, or unset {MITOGEN_SWITCH}",
-        )
-    return {
-        "ANSIBLE_STRATEGY": "mitogen_linear",
-        "ANSIBLE_STRATEGY_PLUGINS": str(Path(package.origin).parent / "plugins" / "strategy"),
-    }
-
-
 def ansible_environment() -> dict[str, str]:
-    """Settings of every Ansible process that Trivet starts.
-
-    :raises InputError: when Mitogen is asked for and not installed.
-    """
+    """Settings of every Ansible process that Trivet starts."""
     cache = cache_directory()
-    return mitogen_environment() | {
+    return {
         # ansible-runner looks ansible-playbook up here.
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         "ANSIBLE_COLLECTIONS_PATH": collections_path(),
