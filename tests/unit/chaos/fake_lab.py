@@ -56,7 +56,8 @@ class FakeGround:
 
     def on(self, node: str, script: str, *, seconds: float = 60.0) -> str:
         self.done.append(f"{node}: {script}")
-        return "100 /"
+        # What a node says whose disk is full, and whose kernel has killed what ate its memory.
+        return "dd: error writing: Disk quota exceeded\nFinished with result: signal\n"
 
     def host(self, command: Sequence[str], *, stdin: str | None = None) -> str:
         self.done.append(" ".join(command) + (f"\n{stdin}" if stdin else ""))

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -81,14 +83,29 @@ def test_a_scenario_that_broke_nothing_misses_its_goal_and_the_next_one_runs(wor
     assert world.ground.done[:2] == ["heal", "inject"]
 
 
-@pytest.mark.parametrize("name", ["disk-full-reader", "disk-full-writer", "memory-exhausted"])
-def test_what_did_not_run_out_is_no_row_of_figures(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def on(_node: str, _script: str, *, seconds: float = 60.0) -> str:
-        return "all written\nall eaten\n"
+RAN_OUT = "dd: error writing: Disk quota exceeded\n"
+KILLED = "Finished with result: signal\nMain processes terminated with: code=killed/status=KILL\n"
 
+
+@pytest.mark.parametrize(
+    ("name", "said", "broken"),
+    [
+        ("disk-full-reader", RAN_OUT, True),
+        ("disk-full-writer", "dd: error writing: No space left on device\n", True),
+        ("disk-full-writer", "200+0 records in\n200+0 records out\n", False),
+        ("disk-full-reader", "dd: failed to open: Permission denied\n", False),
+        ("memory-exhausted", KILLED, True),
+        ("memory-exhausted", "Finished with result: success\n", False),
+        ("memory-exhausted", "Finished with result: timeout\n... code=killed/status=TERM\n", False),
+        ("memory-exhausted", "Failed to start transient service unit: Unit exists\n", False),
+    ],
+)
+def test_only_what_ran_out_is_a_row_of_figures(
+    name: str, said: str, broken: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scenario = next(found for found in catalogue() if found.name == name)
-    monkeypatch.setattr(world.ground, "on", on)
-    with pytest.raises(NotBroken):
+    monkeypatch.setattr(world.ground, "on", lambda _node, _script, *, seconds=60.0: said)
+    with contextlib.nullcontext() if broken else pytest.raises(NotBroken, match=re.escape(said.strip())):
         scenario.inject(world.ground, Aim(NODES[:1], NODES[1:]))
 
 
