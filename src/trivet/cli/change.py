@@ -29,7 +29,6 @@ Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text."
 Nodes = Annotated[list[str] | None, typer.Option("--node", metavar="NAME", help="A node; may be given again.")]
 
 REFUSED = 2
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def upscale(
@@ -152,6 +151,12 @@ def run(
     )
 
 
+def end_signals() -> tuple[signal.Signals, ...]:
+    """What ends a program from outside: SIGTERM, and SIGHUP unless nohup(1) has it ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGTERM,) if ignored else (signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopRequest]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into a wish to stop: first where it is safe, then after the step, then at once.
@@ -175,7 +180,7 @@ def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopReque
         stop.by = stop.by or name
         output.event("stopping", text=text)
 
-    before = {number: signal.signal(number, heed) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, *end_signals())}
     try:
         yield stop
     finally:

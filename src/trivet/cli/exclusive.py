@@ -13,6 +13,7 @@ import typer
 
 from trivet.ansible import load_environment
 from trivet.api.exclusive import run_exclusively
+from trivet.cli.change import end_signals
 from trivet.cli.output import output_for
 
 
@@ -47,7 +48,7 @@ def ended_by_signals() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in end_signals()}
     try:
         yield
     finally:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from trivet.cli import change as change_command
 from trivet.cli import rotation as rotation_command
 from trivet.cli.main import app
+from trivet.cli.output import Output
 from trivet.errors import InputError, LeaseHeld
 from trivet.rotation.change import Change
 from trivet.rotation.engine import RotationReport, StopRequest
@@ -114,6 +116,19 @@ def test_at_the_question_a_signal_ends_the_command_as_ever(world: World, monkeyp
     assert run("upscale", "test", "--size", "12").exit_code == 0
     assert found == [before]
     assert world.asked == ["plan", "apply"]
+
+
+def test_a_run_under_nohup_goes_on_when_its_terminal_goes_away() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with change_command.stoppable(Output(json=False)) as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.by == ""
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.by == "SIGTERM"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_as_json_nobody_is_asked_and_nothing_is_planned(world: World) -> None:
