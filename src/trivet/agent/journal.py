@@ -69,9 +69,14 @@ def run_append(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.seek(0)
         text = stream.read()
-        present = {line["seq"] for line in parse(text)}
+        present = {line["seq"]: line for line in parse(text)}
         # A power cut may have left half a line: what follows begins on a line of its own.
         torn = "\n" if text and not text.endswith("\n") else ""
+        # A runner that lost the lease without knowing must not take another's line for its own. An earlier line may be
+        # that of a runner that was killed, while this node did not answer the one that went on: it stays.
+        newest = lines[-1]
+        if present.get(newest["seq"], newest) != newest:
+            raise AgentError(f"line {newest['seq']} of {args.id} is there already, written by another runner")
         missing = [line for line in lines if line["seq"] not in present]
         if missing:
             stream.write(torn + "".join(json.dumps(line) + "\n" for line in missing))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from trivet.rotation.lease import Lease, run_owner
 
 LOOK_SECONDS = 2.0
 END_SECONDS = 30.0
+# Killed by -9 this process can end nothing, and its lease expires: the kernel has the program end then (setpriv(1)).
+ENDED_WITH_THIS = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 def run_exclusively(
@@ -27,11 +30,11 @@ def run_exclusively(
     :raises LeaseHeld: when another run has the environment, or when the lease could not be renewed any more: the
         program was then asked to end (SIGTERM), and killed after 30 s.
     """
+    for program in (command[0], ENDED_WITH_THIS[0]):
+        if shutil.which(program) is None:
+            raise InputError(f"{program} cannot be run: there is no such program here")
     with Nodes(environment) as nodes, Lease(nodes, run_owner(), purpose) as lease:
-        try:
-            process = subprocess.Popen(command)
-        except OSError as error:
-            raise InputError(f"{command[0]} cannot be run: {error.strerror}") from error
+        process = subprocess.Popen([*ENDED_WITH_THIS, *command])
         try:
             while True:
                 try:

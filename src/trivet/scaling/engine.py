@@ -116,7 +116,7 @@ class _Scaling:
         with Nodes(self._environment) as nodes:
             copies = NodeJournals(nodes)
             shown = shown or self._agreed(Record(self._environment), copies).plan
-            with self._lease(nodes, shown) as lease:
+            with self._lease(nodes, shown) as lease, provider_for(self._environment).runner_aside():
                 # Somebody may have changed the record, or the inventory, between the plan and the lease.
                 self._environment = self._loaded()
                 record = Record(self._environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -80,7 +81,7 @@ def test_nothing_is_run_while_another_run_has_the_environment(world: World, tmp_
 def test_a_program_that_there_is_not_is_bad_input(world: World) -> None:
     with pytest.raises(InputError, match="/nowhere/backup cannot be run"):
         run_exclusively(ENVIRONMENT, ["/nowhere/backup"], "backup")
-    assert world.released == 2
+    assert world.released == 0, "nothing was touched"
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,32 @@ def test_a_signal_ends_the_program_before_the_lease_is_given_back(number: signal
     assert time.monotonic() - began < 10
     assert world.released >= 1
     assert signal.getsignal(number) is before
+
+
+KILLED = """
+import contextlib, sys
+from trivet.api import exclusive
+exclusive.Nodes = lambda environment: contextlib.nullcontext()
+exclusive.Lease = lambda *unused: contextlib.nullcontext()
+code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+exclusive.run_exclusively(None, [sys.executable, "-c", code], "backup")
+"""
+
+
+def test_a_runner_that_is_killed_takes_its_program_with_it() -> None:
+    runner = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    assert runner.stdout is not None
+    program = int(runner.stdout.readline())
+    os.kill(program, 0)
+    runner.kill()
+    runner.wait()
+    runner.stdout.read()  # ends when the program has closed it
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(program, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(program, signal.SIGKILL)
+    pytest.fail("the program outlived its runner and its lease")
