@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the templates of ``trivet.commerce.files`` on the controller, then runs the module once."""
+"""Renders the templates of ``trivet.commerce.files`` on the controller, then applies the tree on the node."""
 
 from __future__ import annotations
 
@@ -7,27 +7,52 @@ import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+from ansible_collections.trivet.commerce.plugins.plugin_utils import tree
+from ansible_collections.trivet.commerce.plugins.plugin_utils.on_node import ActionOnNode
+
+ATTRIBUTES = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
+FILE_OPTIONS = {
+    **ATTRIBUTES,
+    "src": {"type": "str"},
+    # Without no_log=False Ansible warns of the name; what is secret is for the task to say.
+    "content": {"type": "str", "no_log": False},
+    "content_base64": {"type": "str"},
+    "dest": {"type": "path", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+    "validate": {"type": "str"},
+    "force": {"type": "bool", "default": True},
+}
+DIRECTORY_OPTIONS = {
+    **ATTRIBUTES,
+    "path": {"type": "path", "required": True},
+    "mode": {"type": "str", "default": "0755"},
+}
+LINK_OPTIONS = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
+OPTIONS = {
+    "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_OPTIONS},
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY_OPTIONS},
+    "links": {"type": "list", "elements": "dict", "default": [], "options": LINK_OPTIONS},
+    "absent": {"type": "list", "elements": "path", "default": []},
+}
 
 
-class ActionModule(ActionBase):
-    """One module execution for the whole configuration tree of a service."""
-
-    TRANSFERS_FILES = False
+class ActionModule(ActionOnNode):
+    """One program on the node for the whole configuration tree of a service."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        arguments = dict(self._task.args)
-        arguments["files"] = [self._rendered(dict(entry), task_vars) for entry in arguments.get("files") or []]
-        return self._execute_module(module_name="trivet.commerce.files", module_args=arguments, task_vars=task_vars)
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(OPTIONS)
+        arguments["files"] = [self._rendered(entry, task_vars or {}) for entry in arguments["files"]]
+        modes = {"check_mode": self._task.check_mode, "diff": self._task.diff}
+        result.update(self.run_program(tree, {**arguments, **modes}))
+        return result
 
     def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        source = entry.pop("src", None)
+        source = entry.pop("src")
         if source is None:
-            if "content" not in entry and "content_base64" not in entry:
-                raise AnsibleActionFail(f"{entry.get('dest')}: one of src, content and content_base64 is needed")
+            if entry["content"] is None and entry["content_base64"] is None:
+                raise AnsibleActionFail(f"{entry['dest']}: one of src, content and content_base64 is needed")
             return entry
         try:
             path = self._find_needle("templates", source)

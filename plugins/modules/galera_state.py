@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Report the state of this node's Galera member, or decide from all of them how the cluster comes up."""
+"""The documentation of the action ``trivet.commerce.galera_state``, which does the work without a module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ version_added: 0.1.0
 author: Trivet
 options:
   members:
-    description: Report of every node by its inventory name, as this module returned them.
+    description: Report of every node by its inventory name, as they were returned without O(members).
     type: dict
 attributes:
   check_mode:
@@ -79,47 +79,3 @@ formation:
   type: str
   returned: with members
 """
-
-import json
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
-NOTHING_YET = {"unit": "inactive", "synced": False, "standalone": False, "primary": False}
-
-
-def ask_agent(module: AnsibleModule, *words: str) -> dict[str, Any]:
-    """The answer of ``trivet-agent galera …`` on this node."""
-    program = module.get_bin_path("trivet-agent")
-    if program is None:
-        if module.check_mode:
-            return dict(NOTHING_YET)
-        module.fail_json(msg="trivet-agent is not installed: role trivet.commerce.agent comes first")
-    _code, out, err = module.run_command([program, "galera", *words])
-    try:
-        answer: dict[str, Any] = json.loads(out)
-    except ValueError:
-        module.fail_json(msg=f"trivet-agent galera {words[0]}: {err.strip() or out.strip() or 'no answer'}")
-    if "node" not in answer and "outcome" not in answer:
-        module.fail_json(msg=f"trivet-agent galera {words[0]}: {answer.get('error')}")
-    return answer
-
-
-def main() -> None:
-    module = AnsibleModule(argument_spec={"members": {"type": "dict"}}, supports_check_mode=True)
-    members = module.params["members"]
-    if members is None:
-        module.exit_json(changed=False, **ask_agent(module, "report"))
-    decision = ask_agent(module, "elect", json.dumps(members))
-    if decision["formation"] is None:
-        module.fail_json(
-            msg="No member of the Galera cluster is primary and there is data: "
-            "starting a node now could lose committed orders.\n"
-            f"{decision['evidence']}\n{decision['reason']}\n"
-            "next: `trivet recover ENV galera --plan` elects the member with the newest data (docs/operations.md)."
-        )
-    module.exit_json(changed=False, formation=decision["formation"])
-
-
-if __name__ == "__main__":
-    main()

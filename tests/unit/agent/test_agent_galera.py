@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -257,67 +255,3 @@ def test_an_election_can_be_asked_for(world: World) -> None:
     assert (answer["outcome"], answer["winner"], answer["formation"]) == ("elected", "n3", None)
     with pytest.raises(AgentError, match="does not fit"):
         galera.run_elect(argparse.Namespace(reports={"n1": {"node": 7}}), config)
-
-
-# ------------------------------------------------- the module of the collection, which asks the agent
-
-
-class Exit(Exception):
-    """A module's end."""
-
-
-class Module:
-    """What the module sees of Ansible."""
-
-    def __init__(self, answer: dict[str, Any] | None, members: dict[str, Any] | None, check_mode: bool = False) -> None:
-        self.params = {"members": members}
-        self.check_mode = check_mode
-        self.answer = answer
-        self.asked: list[str] = []
-
-    def get_bin_path(self, name: str) -> str | None:
-        return f"/usr/local/bin/{name}" if self.answer is not None else None
-
-    def run_command(self, words: list[str]) -> tuple[int, str, str]:
-        self.asked = words
-        return 0, json.dumps(self.answer), ""
-
-    def exit_json(self, **result: Any) -> None:
-        raise Exit(result)
-
-    def fail_json(self, **result: Any) -> None:
-        raise Exit({"failed": True, **result})
-
-
-def run_module(made: Module, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    path = Path(__file__).resolve().parents[3] / "plugins/modules/galera_state.py"
-    spec = importlib.util.spec_from_file_location("galera_state", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "AnsibleModule", lambda **_unused: made)
-    with pytest.raises(Exit) as end:
-        module.main()
-    result: dict[str, Any] = end.value.args[0]
-    return result
-
-
-def test_the_module_reports_what_the_agent_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = galera.MemberReport(node="n1", unit="active", synced=True).to_dict()
-    result = run_module(Module(report, None), monkeypatch)
-    assert result["changed"] is False
-    assert (result["unit"], result["synced"]) == ("active", True)
-
-
-def test_the_module_never_takes_a_missing_agent_for_an_empty_member(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_module(Module(None, None), monkeypatch)["failed"]
-    assert run_module(Module(None, None, check_mode=True), monkeypatch)["synced"] is False
-
-
-def test_the_module_refuses_with_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Module({"outcome": "refused", "formation": None, "evidence": "TABLE", "reason": "why"}, {"n1": {}})
-    result = run_module(made, monkeypatch)
-    assert result["failed"] and "TABLE" in result["msg"] and "trivet recover" in result["msg"]
-    assert made.asked[1:3] == ["galera", "elect"]
-    made = Module({"outcome": "join", "formation": "join"}, {"n1": {}})
-    assert run_module(made, monkeypatch)["formation"] == "join"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module trivet.commerce.files, run on this machine in a temporary folder."""
+"""What trivet.commerce.files does on a node, done on this machine in a temporary folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
-SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "modules" / "files.py"
-specification = importlib.util.spec_from_file_location("files", SOURCE)
+SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "plugin_utils" / "tree.py"
+specification = importlib.util.spec_from_file_location("tree", SOURCE)
 assert specification and specification.loader
 module = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(module)
@@ -27,14 +26,13 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the module; `check` and `diff` are Ansible's modes."""
+    """Runs the program; `check` and `diff` are Ansible's modes."""
 
     def call(check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
-        for kind in ("files", "directories"):
-            arguments[kind] = [{**ME, **entry} for entry in arguments.get(kind, [])]
-        modes = {"_ansible_check_mode": check, "_ansible_diff": diff}
-        with patch_module_args({**arguments, **modes}), pytest.raises(SystemExit):
-            module.main()
+        given = {kind: arguments.get(kind, []) for kind in ("files", "directories", "links", "absent")}
+        given["files"] = [{**ME, "mode": "0644", "force": True, **entry} for entry in given["files"]]
+        given["directories"] = [{**ME, "mode": "0755", **entry} for entry in given["directories"]]
+        module.main({**given, "check_mode": check, "diff": diff})
         answer: dict[str, Any] = json.loads(capsys.readouterr().out)
         return answer
 
