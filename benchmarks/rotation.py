@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seconds per node of the last rotation, beside the sum of its services' own stop and start times.
+"""Seconds per node of the last rotation, beside the time that its services and its machine take by themselves.
 
     .venv/bin/python benchmarks/rotation.py ENV
 
-Reads the newest journal of ENV and, from each node's systemd journal, how long the units took to stop and to start
-during the node's turn. The services' sum is the floor of a rotation that does one thing after the other. Prints JSON;
-touches nothing.
+Reads the newest journal of ENV and, from each node's systemd journal, when the units stopped and started during the
+node's turn. ``services_seconds`` is the sum of their times, which overlap where the rotation has two start at once. The
+floor is the time during which a unit stopped or started, or the machine stopped, was resized and booted (the step of
+the provider): what a rotation would take that does nothing else. Prints JSON; touches nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from trivet.agent.journal import parse
 from trivet.ansible import load_environment
@@ -36,6 +38,7 @@ UNITS = (
     "trivet-glusterfs-bricks",
     "trivet-shared",
 )
+MACHINE_STEPS = ("resize", "reboot")
 # systemd's catalogue: SD_MESSAGE_UNIT_STARTING, _STARTED, _STOPPING, _STOPPED.
 BEGINS = {"7d4958e842da4a758f6c1cdc7b36dcc5": "start", "de5b426a63be47a7b6ac3eaac82e2f6f": "stop"}
 ENDS = {"39f53479d3a045ac8e11786248231fbf": "start", "9d1aaa27d60140bd96365438aad20286": "stop"}
@@ -48,10 +51,17 @@ def entries(nodes: Nodes, node: Node, since: float, until: float) -> Iterator[di
         yield json.loads(line)
 
 
-def unit_seconds(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]:
-    """Seconds of each unit's stop and start; a later one of the same kind is added."""
+class Span(NamedTuple):
+    """When something began and ended, in epoch seconds."""
+
+    begin: float
+    end: float
+
+
+def unit_spans(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, list[Span]]]:
+    """When each unit stopped and started."""
     began: dict[tuple[str, str], float] = {}
-    seconds: dict[str, dict[str, float]] = {}
+    spans: dict[str, dict[str, list[Span]]] = {}
     for line in lines:
         unit = line.get("UNIT", "").removesuffix(".service")
         message, at = line.get("MESSAGE_ID", ""), int(line["__REALTIME_TIMESTAMP"]) / 1e6
@@ -60,9 +70,48 @@ def unit_seconds(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, float]]
         if message in BEGINS:
             began[unit, BEGINS[message]] = at
         elif message in ENDS and (start := began.pop((unit, ENDS[message]), None)) is not None:
-            times = seconds.setdefault(unit, {})
-            times[ENDS[message]] = round(times.get(ENDS[message], 0.0) + at - start, 1)
-    return seconds
+            spans.setdefault(unit, {}).setdefault(ENDS[message], []).append(Span(start, at))
+    return spans
+
+
+def machine_spans(lines: list[dict[str, Any]]) -> list[Span]:
+    """When the provider stopped, resized and started the machine, from a node's lines of the journal."""
+    times = {
+        kind: [line["at"] for line in lines if line["kind"] == kind and line.get("step") in MACHINE_STEPS]
+        for kind in ("begin", "end")
+    }
+    return [Span(*pair) for pair in zip(times["begin"], times["end"], strict=False)]
+
+
+def covered(spans: list[Span]) -> float:
+    """Seconds during which at least one of them lasted."""
+    total, until = 0.0, 0.0
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
+def figures(own: list[dict[str, Any]], units: dict[str, dict[str, list[Span]]]) -> dict[str, Any]:
+    """A node's figures, from its lines of the journal and its units' times."""
+    seconds = own[-1]["at"] - own[0]["at"]
+    sums = {
+        unit: {kind: sum(end - begin for begin, end in spans) for kind, spans in kinds.items()}
+        for unit, kinds in units.items()
+    }
+    services = sum(sum(kinds.values()) for kinds in sums.values())
+    floor = covered(
+        [span for kinds in units.values() for spans in kinds.values() for span in spans] + machine_spans(own)
+    )
+    return {
+        "seconds": round(seconds, 1),
+        "services_seconds": round(services, 1),
+        "ratio_to_services": round(seconds / services, 2) if services else None,
+        "floor_seconds": round(floor, 1),
+        "ratio_to_floor": round(seconds / floor, 2) if floor else None,
+        "steps": {line["step"]: line["seconds"] for line in own if line["kind"] == "end"},
+        "units": {unit: {kind: round(value, 1) for kind, value in kinds.items()} for unit, kinds in sums.items()},
+    }
 
 
 def main() -> None:
@@ -74,14 +123,7 @@ def main() -> None:
         for node in environment.nodes:
             own = [line for line in lines if line.get("node") == node.name]
             since, until = own[0]["at"], own[-1]["at"]
-            units = unit_seconds(entries(nodes, node, since, until))
-            floor = sum(sum(times.values()) for times in units.values())
-            result[node.name] = {
-                "seconds": round(until - since, 1),
-                "services_seconds": round(floor, 1),
-                "ratio": round((until - since) / floor, 2) if floor else None,
-                "units": units,
-            }
+            result[node.name] = figures(own, unit_spans(entries(nodes, node, since, until)))
     print(json.dumps(result, indent=2))
 
 
