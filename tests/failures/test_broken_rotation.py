@@ -156,10 +156,12 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
 
 def with_network_lost(lab: LabState, seconds: float) -> None:
     """Drop every packet of SSH from this machine to the nodes; what customers use is not touched."""
-    rules = (
-        "table inet trivet_failures { chain output { type filter hook output priority 0; "
-        f"ip daddr {lab.subnet} tcp dport 22 drop; }} }}"
-    )
+    rules = f"""table inet trivet_failures {{
+        chain output {{
+            type filter hook output priority 0
+            ip daddr {lab.subnet} tcp dport 22 drop
+        }}
+    }}"""
     subprocess.run(["nft", rules], check=True, timeout=10)
     try:
         time.sleep(seconds)
