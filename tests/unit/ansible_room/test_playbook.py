@@ -14,6 +14,7 @@ import pytest
 from ansible_runner.utils import signal_handler
 
 from trivet.ansible import run_on_controller, run_playbook
+from trivet.errors import PlaybookError
 from trivet.model import Environment, Node
 
 ENVIRONMENT = Environment(
@@ -62,3 +63,19 @@ def test_ctrl_c_ends_a_playbook_that_may_be_ended_and_leaves_the_callers_handler
     run_playbook(ENVIRONMENT, "site.yml")
     signal.raise_signal(signal.SIGINT)
     assert pressed == ["the playbook is ended", "the change is asked to stop"]
+
+
+def test_a_loop_fails_with_the_item_and_its_words(tmp_path: Path) -> None:
+    playbook = tmp_path / "loop.yml"
+    playbook.write_text("""\
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Ask every node
+      ansible.builtin.fail:
+        msg: "{{ item }} does not answer"
+      when: item == 'shop-2'
+      loop: [shop-1, shop-2]
+""")
+    with pytest.raises(PlaybookError, match="Ask every node: failed: shop-2: shop-2 does not answer"):
+        run_on_controller(str(playbook), {})
