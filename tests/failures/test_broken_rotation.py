@@ -135,8 +135,7 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
         node = run.until("step begins", step="start")["node"]
         LabGround(lab).limit_disk(node, ROOM_MIB)
         assert "quota exceeded" in on(node, "dd if=/dev/zero of=/ballast bs=1M count=4096 2>&1; true")
-        # What meets the full disk first, a configuration, a daemon or the verdict's look at the disk, is a race.
-        halted(run, node)
+        halted(run, node, "start", "quota exceeded")
         LabGround(lab).limit_disk(node, None)
         on(node, "rm -f /ballast")
 
