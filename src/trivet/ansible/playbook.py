@@ -194,7 +194,8 @@ def _message(outcome: Mapping[str, Any]) -> str:
     for item in outcome.get("results") or []:
         # A loop's own words are that all items were completed.
         if isinstance(item, Mapping) and (item.get("failed") or item.get("unreachable")):
-            return f"{item.get('item', '')}: {_message({**item, 'results': None})}"
+            subject = item.get(item.get("ansible_loop_var") or "item", "an item")
+            return f"{subject}: {_message({**item, 'results': None})}"
     parts = [str(outcome.get(key) or "").strip() for key in ("msg", "stderr", "detail")]
     words = "; ".join(part for part in parts if part)[:2000]
     # A task with `until` that waited in vain has no words of its own.
