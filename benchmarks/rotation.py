@@ -76,11 +76,17 @@ def unit_spans(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, list[Span
 
 def machine_spans(lines: list[dict[str, Any]]) -> list[Span]:
     """When the provider stopped, resized and started the machine, from a node's lines of the journal."""
-    times = {
-        kind: [line["at"] for line in lines if line["kind"] == kind and line.get("step") in MACHINE_STEPS]
-        for kind in ("begin", "end")
-    }
-    return [Span(*pair) for pair in zip(times["begin"], times["end"], strict=False)]
+    spans, began = [], None
+    for line in lines:
+        if line.get("step") not in MACHINE_STEPS:
+            continue
+        if line["kind"] == "begin":
+            # One that was broken off has no end; its repetition begins anew.
+            began = line["at"]
+        elif line["kind"] == "end" and began is not None:
+            spans.append(Span(began, line["at"]))
+            began = None
+    return spans
 
 
 def covered(spans: list[Span]) -> float:
