@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible_collections.trivet.commerce.plugins.plugin_utils.on_node import ActionOnNode
 
+OPTIONS = {"members": {"type": "dict"}}
 NOT_FOUND = 127
 """Exit code of a shell that finds no such program."""
 NOTHING_YET = {"unit": "inactive", "synced": False, "standalone": False, "primary": False}
@@ -19,7 +20,7 @@ class ActionModule(ActionOnNode):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"members": {"type": "dict"}})
+        _, arguments = self.validate_argument_spec(OPTIONS)
         members = arguments["members"]
         if members is None:
             return {**result, "changed": False, **self._ask_agent("report")}

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.loader import init_plugin_loader
 
@@ -335,3 +336,34 @@ def test_a_new_cluster_is_described_before_gluster_is_installed(
         "volume start shared",
     ]
     assert act("gluster_cluster", **WANTED)["msg"] == "gluster is not installed"
+
+
+# --------------------------------------------------------------------------------------------------- documentation
+
+
+def documented(options: dict[str, Any]) -> dict[str, Any]:
+    """Documented options, in the shape of those that are validated."""
+    shape = {}
+    for name, option in options.items():
+        kept = {key: option[key] for key in ("type", "elements", "default", "required", "choices") if key in option}
+        if "suboptions" in option:
+            kept["options"] = documented(option["suboptions"])
+        shape[name] = kept
+    return shape
+
+
+def validated(options: dict[str, Any]) -> dict[str, Any]:
+    """Validated options, without what is no matter of their documentation."""
+    shape = {name: {key: value for key, value in option.items() if key != "no_log"} for name, option in options.items()}
+    for option in shape.values():
+        if "options" in option:
+            option["options"] = validated(option["options"])
+    return shape
+
+
+@pytest.mark.parametrize("name", ["command", "files", "galera_state", "gluster_cluster", "unit"])
+def test_the_documentation_of_an_action_is_what_it_takes(name: str) -> None:
+    plugins = "ansible_collections.trivet.commerce.plugins"
+    documentation = importlib.import_module(f"{plugins}.modules.{name}").DOCUMENTATION
+    action = importlib.import_module(f"{plugins}.action.{name}")
+    assert documented(yaml.safe_load(documentation)["options"]) == validated(action.OPTIONS)
