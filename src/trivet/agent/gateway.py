@@ -16,7 +16,7 @@ no.  on      command                                why
 3    OLD     ``systemctl reload haproxy``           the old worker says goodbye to its keep-alive clients at their
                                                     next response; other addresses of OLD go on in the new worker
 4    OLD     ``gateway connections ADDRESS          what began before step 2 ends (bounded by the caller;
-             --wait 45``                            what is left then is cut)
+             --wait 50``                            what is left then is cut)
 5    OTHERS  ``gateway release ADDRESS``            not eligible: exactly NEW can win
 6    OLD     ``gateway release ADDRESS``            priority 0 is sent, NEW takes over within milliseconds
 7    NEW     ``gateway take ADDRESS``               waits until NEW holds it; gratuitous ARP goes out
@@ -31,7 +31,7 @@ A node that is about to be stopped hands over all that ``gateway held`` lists. A
 steps, with OLD the present holder and NEW its home node.
 
 Way back before step 6: ``gateway allow`` on OTHERS; on OLD ``gateway retain ADDRESS`` (new connections stay, forwarded
-ones go on); on NEW ``systemctl reload haproxy`` and ``gateway connections ADDRESS --wait 45``; on OLD
+ones go on); on NEW ``systemctl reload haproxy`` and ``gateway connections ADDRESS --wait 50``; on OLD
 ``gateway clear ADDRESS``.
 
 Every forward and every release has an owner and an expiry in ``/run/trivet/gateway/handover.json``. ``flags expire``

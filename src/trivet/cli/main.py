@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.markup import escape
 
 from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, rotation, scale, status
 from trivet.errors import TrivetError
+from trivet.report import trivet_version
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,6 +41,21 @@ app.command(name="events")(heal.events)
 app.command(name="recover")(heal.recover)
 app.command(name="probe")(probe.probe)
 app.command(name="chaos")(chaos.chaos)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trivet {trivet_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole."""
 
 
 @contextmanager

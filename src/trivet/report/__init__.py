@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from trivet.report.document import trivet_version
 from trivet.report.write import ReportFiles, write_report
 
-__all__ = ["ReportFiles", "write_report"]
+__all__ = ["ReportFiles", "trivet_version", "write_report"]

@@ -40,7 +40,7 @@ WHAT_HAPPENS: Mapping[Step, str] = {
     Step.HAND_OVER: "database writer and Redis primaries move to another node; new connections are held meanwhile",
     Step.DRAIN: "every HAProxy sends nothing new to the node; requests in flight end; shards are flushed",
     Step.GATEWAY: "its gateway addresses move to the next node without cutting a connection",
-    Step.STOP: "services stop in the order in which they use each other",
+    Step.STOP: "services stop, the volume of shared files last",
     Step.RESIZE: "the provider stops the machine, gives it its new size and starts it",
     Step.PATCH: "its packages are upgraded while no service of it runs; the machine is restarted when one needs it",
     Step.REBOOT: "the provider stops the machine and starts it",

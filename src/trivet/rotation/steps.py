@@ -392,7 +392,8 @@ class NodeSteps:
                 return
             else:
                 since = since or time.monotonic()
-            time.sleep(LOOK_SECONDS)
+            left = SOAK_SECONDS if since is None else since + SOAK_SECONDS - time.monotonic()
+            time.sleep(min(LOOK_SECONDS, max(0.0, left)))
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""
