@@ -42,6 +42,7 @@ INCUS_DAEMON = Path("/usr/libexec/incus/incusd")
 LXCFS_MOUNT = Path("/var/lib/lxcfs")
 BACKPORTS_LIST = Path("/etc/apt/sources.list.d/trivet-backports.sources")
 WAIT_SECONDS = 90
+LXCFS_SECONDS = 10
 
 
 def under_systemd() -> bool:
@@ -149,8 +150,7 @@ def start_daemon(progress: Progress) -> None:
 
     :raises LabError: when it does not answer in time; names its log.
     """
-    if not under_systemd():
-        _start_lxcfs()
+    _start_lxcfs()
     if daemon_answers(timeout=2):
         return
     progress("starting the Incus daemon")
@@ -168,19 +168,37 @@ def start_daemon(progress: Progress) -> None:
 def _start_lxcfs() -> None:
     """Have lxcfs, without which a node sees the whole machine's memory and CPUs as its own.
 
-    :raises LabError: when it does not mount.
+    :raises LabError: when it does not serve its files. From version 6 on (Debian 13) it asks for the personality of
+        processes, which a hardened kernel may refuse; containers would then fail at their start, and not say why.
     """
+    if under_systemd():
+        run(["systemctl", "start", "lxcfs.service"], timeout=WAIT_SECONDS)
+    else:
+        _start_lxcfs_without_systemd()
+    deadline = time.monotonic() + LXCFS_SECONDS
+    while problem := _lxcfs_problem():
+        if time.monotonic() > deadline:
+            log = "journalctl -u lxcfs -n 20" if under_systemd() else f"tail {RUN_DIRECTORY}/lxcfs.log"
+            raise LabError(f"lxcfs does not serve what containers need: {problem}", log)
+        time.sleep(0.1)
+
+
+def _lxcfs_problem() -> str:
+    """Why lxcfs does not serve; empty when it does."""
+    # One that dies at its start leaves a mount that answers with an error.
+    try:
+        (LXCFS_MOUNT / "proc" / "meminfo").read_bytes()
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def _start_lxcfs_without_systemd() -> None:
     RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
     _unmount_stale_lxcfs()
     LXCFS_MOUNT.mkdir(parents=True, exist_ok=True)
-    if (LXCFS_MOUNT / "proc").exists():
-        return
-    _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
-    deadline = time.monotonic() + 10
-    while not (LXCFS_MOUNT / "proc").exists():
-        if time.monotonic() > deadline:
-            raise LabError(f"lxcfs did not mount {LXCFS_MOUNT}", f"tail {RUN_DIRECTORY}/lxcfs.log")
-        time.sleep(0.1)
+    if not LXCFS_MOUNT.is_mount():
+        _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
 
 
 def _start_without_systemd() -> None:

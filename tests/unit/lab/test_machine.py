@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from trivet.errors import InputError, LabError
+from trivet.lab import machine
 from trivet.lab.lab import fitting_scale
 from trivet.lab.state import LabNode, LabState, check_name, free_index
 
@@ -47,3 +50,11 @@ def test_the_first_free_index_is_taken() -> None:
 
 def test_scale_is_a_fraction() -> None:
     assert 0 < fitting_scale() <= 1
+
+
+def test_lxcfs_serves_when_its_file_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "LXCFS_MOUNT", tmp_path)
+    assert "proc/meminfo" in machine._lxcfs_problem()
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 1 kB\n")
+    assert machine._lxcfs_problem() == ""
