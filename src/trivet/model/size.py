@@ -47,6 +47,14 @@ def is_of_size(cpus: int, memory_mib: int, size: Size) -> bool:
     return cpus == size.cpus and abs(memory_mib - size.memory_mib) <= MEMORY_TOLERANCE * size.memory_mib
 
 
+def session_memory_mib(memory_mib: int) -> int:
+    """What a node of so much memory gives the sessions in Redis, in MiB.
+
+    The rule is that of plugins/filter/sizing.py (``redis_session_maxmemory_mib``); a test holds the two together.
+    """
+    return max(64, memory_mib // 24)
+
+
 def size_named(name: str) -> Size:
     """The size of a name.
 

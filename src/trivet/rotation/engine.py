@@ -18,7 +18,7 @@ from trivet.agent.journal import OPEN_STATES
 from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
-from trivet.model.size import SIZES, SMALLEST_NODE_MIB, is_of_size, size_named
+from trivet.model.size import SIZES, SMALLEST_NODE_MIB, is_of_size, session_memory_mib, size_named
 from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, HeldLease, Steps
 from trivet.rotation.journal import Journal, StepTime, newest_first
@@ -141,15 +141,12 @@ class Planner:
     def _too_small(self, change: Change, view: View) -> list[Refusal]:
         if change.kind is not Kind.RESIZE:
             return []
-        memory = self._cluster.target(change.size).memory_mib
         # Sessions are never evicted: what is there must fit into what the role gives the instance.
+        room = session_memory_mib(self._cluster.target(change.size).memory_mib)
         return [
-            Refusal(
-                f"size {change.size} gives the sessions {memory // 24} MiB of memory, "
-                f"but {name} holds {used} MiB of them"
-            )
+            Refusal(f"size {change.size} gives the sessions {room} MiB of memory, but {name} holds {used} MiB of them")
             for name, used in view.session_mib.items()
-            if used > memory // 24
+            if used > room
         ]
 
 

@@ -11,6 +11,8 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trivet.model.size import session_memory_mib
+
 SOURCE = Path(__file__).resolve().parents[3] / "plugins" / "filter" / "sizing.py"
 specification = importlib.util.spec_from_file_location("sizing", SOURCE)
 assert specification and specification.loader
@@ -44,6 +46,12 @@ def test_a_larger_node_never_gets_less(cpus: int, memory: int) -> None:
     small = module.sizing({"cpus": cpus, "memory_mib": memory})
     large = module.sizing({"cpus": cpus * 2, "memory_mib": memory * 2})
     assert all(large[name] >= small[name] for name in small)
+
+
+@given(st.integers(256, 262144))
+def test_the_preflight_knows_the_room_of_the_sessions(memory: int) -> None:
+    sizes = module.sizing({"cpus": 2, "memory_mib": memory})
+    assert session_memory_mib(memory) == sizes["redis_session_maxmemory_mib"]
 
 
 @pytest.mark.parametrize("node", [{}, {"cpus": 1}, {"cpus": 0, "memory_mib": 100}, {"cpus": "x", "memory_mib": 1}])
