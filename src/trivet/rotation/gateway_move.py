@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from trivet.errors import RemoteError, RotationHalted
 from trivet.model import Node
@@ -28,41 +29,56 @@ class GatewayMove:
         self._nodes = nodes
         self._owner = owner
         self._tell = tell
+        # What an earlier run has moved, nobody knows when, counts as moved just now.
+        self._moved = time.monotonic()
 
     def next_holder(self, node: Node) -> Node:
         """The node that takes the addresses of ``node``: the next one in ring order."""
         ring = self._nodes.environment.nodes
         return ring[node.node_id % len(ring)]
 
-    def holder(self, address: str) -> Node:
-        """The node that holds an address now.
-
-        :raises RotationHalted: when none or more than one does.
-        """
-        held = self._nodes.agents(self._nodes.environment.nodes, "gateway", "held")
-        holders = [node for node in self._nodes.environment.nodes if address in held[node.name]["held"]]
-        if len(holders) != 1:
-            names = ", ".join(node.name for node in holders) or "no node"
-            raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
-        return holders[0]
-
     def bring_home(self) -> None:
         """Move every address that another node holds to the node at which it is at home.
 
-        :raises RotationHalted: when one did not move.
+        :raises TrivetError: when one did not move, or a node does not answer.
+        """
+        for home in self._nodes.environment.nodes:
+            for node in self.come_home(home):
+                self.settle(node)
+
+    def come_home(self, home: Node) -> list[Node]:
+        """Move the address of ``home`` there, unless it is there already; the nodes to settle, which still forward it.
+
+        :raises RotationHalted: when it did not move.
+        :raises RemoteError: when a node does not answer, before anything is moved.
         """
         environment = self._nodes.environment
-        for address, home in zip(environment.gateways, environment.nodes, strict=True):
-            holder = self.holder(address)
-            if holder.name != home.name:
-                self.move(address, holder, home)
+        address = environment.gateways[home.node_id - 1]
+        states = self._nodes.agents(environment.nodes, "gateway", "held")
+        holders = [node for node in environment.nodes if address in states[node.name]["held"]]
+        if len(holders) != 1:
+            names = ", ".join(node.name for node in holders) or "no node"
+            raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
+        # A run that was broken off has moved it, and left the forward.
+        left = [node for node in environment.nodes if address in states[node.name]["forwards"]]
+        if holders[0].name == home.name:
+            return left
+        self.move(address, holders[0], home)
+        return [holders[0]]
 
     def move(self, address: str, old: Node, new: Node) -> None:
         """Move an address; on a failure before the address moved, new connections stay with the old holder.
 
+        The old holder goes on forwarding it for those who have not learnt of it yet: :meth:`settle` it afterwards.
+
         :raises RotationHalted: when it did not move.
         """
         self._tell(f"moving {address} from {old.name} to {new.name}")
+        # A dozen questions, for each of which an agent would be started anew.
+        with self._nodes.sessions(self._nodes.environment.nodes, "gateway"):
+            self._move(address, old, new)
+
+    def _move(self, address: str, old: Node, new: Node) -> None:
         others = [node for node in self._nodes.environment.nodes if node.name not in (old.name, new.name)]
         agent = self._nodes.agent
         try:
@@ -82,11 +98,22 @@ class GatewayMove:
             raise RotationHalted(f"gateway address {address} did not come to {new.name}: {error.message}") from error
         finally:
             # Whatever happened, everybody must be able to take the address at the next failure.
-            moved = time.monotonic()
-            for node in (old, *others):
-                self._nodes.run(node, ["trivet-agent", "gateway", "allow", address])
-        time.sleep(max(0.0, ANNOUNCED_SECONDS - (time.monotonic() - moved)))
-        agent(old, "gateway", "clear", address)
+            self._moved = time.monotonic()
+            self._allow(address, [old, *others])
+
+    def settle(self, node: Node) -> None:
+        """Have a node forward nothing any more, once everybody sends to the new holders of its addresses by themselves.
+
+        :raises RemoteError: when the node does not do it.
+        """
+        time.sleep(max(0.0, self._moved + ANNOUNCED_SECONDS - time.monotonic()))
+        self._nodes.agent(node, "gateway", "clear", "all")
+
+    def _allow(self, address: str, nodes: list[Node]) -> None:
+        """Make nodes eligible again. Where it fails, the release ends by its own expiry on the node."""
+        for node in nodes:
+            with suppress(RemoteError):
+                self._nodes.agent(node, "gateway", "allow", address)
 
     def _wait_ended(self, address: str, node: Node) -> None:
         """Wait until no connection to the address ends on the node any more: moving it would cut them off."""
@@ -106,8 +133,7 @@ class GatewayMove:
 
     def _take_back(self, address: str, old: Node, new: Node, others: list[Node]) -> None:
         """Leave the address with its old holder. What cannot be undone now ends by its own expiry on the node."""
-        for node in others:
-            self._nodes.run(node, ["trivet-agent", "gateway", "allow", address])
+        self._allow(address, others)
         try:
             self._nodes.agent(old, "gateway", "retain", address)
             self._reload_proxy(new)

@@ -186,11 +186,12 @@ class NodeSteps:
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
-        answers = self._agents(*self._until("--idle-in", DRAINED_BACKENDS), timeout=SETTLE_SECONDS + 15)
-        self._all_done(answers, f"every proxy to drain {self._node.name}")
+        # The proxies learn of the drain at their next checks, some seconds later.
         mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
         self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
         self._nodes.agent(self._node, "search", "flush", timeout=120)
+        answers = self._agents(*self._until("--idle-in", DRAINED_BACKENDS), timeout=SETTLE_SECONDS + 15)
+        self._all_done(answers, f"every proxy to drain {self._node.name}")
         self._provider.step_aside(self._node)
 
     def _until(self, aim: str, backends: Sequence[str]) -> tuple[str, ...]:
@@ -217,7 +218,8 @@ class NodeSteps:
             self._gateway.move(address, self._node, self._gateway.next_holder(self._node))
 
     def stop(self) -> None:
-        """Stop the services of the node."""
+        """Stop the services of the node, which nobody sends to any more."""
+        self._gateway.settle(self._node)
         self._playbook("rotation/stop.yml", rotation_owner=self._owner)
 
     def resize(self) -> None:
@@ -319,24 +321,26 @@ class NodeSteps:
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         patience = Patience(self._tell)
         healed_at = 0.0
+        whole = True
         while True:
             if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
                 self._keep_drained()
                 self._trigger_heal()
                 healed_at = time.monotonic()
-            verdict = self._look(heal_from=self._node)
-            if not self._kept_out(verdict):
-                # The last look asks every node everything: what lets the node in was seen from all sides.
-                verdict = self._look()
+            # Every node is asked everything in the first look, where often nothing is wrong any more, and in the last:
+            # what lets the node in was seen from all sides.
+            verdict = self._look(None if whole else self._node)
             words = self._kept_out(verdict)
-            if not words:
+            if not words and whole:
                 if lost := others_broken(verdict, self._node.name):
                     self._tell(f"{lost[0].node} is broken: this node is brought back at once")
                 return
-            # What is broken on the drained node itself is told as busy.
-            broken = any(item.state is State.BROKEN or item.softened for item in verdict.findings)
-            patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
-            time.sleep(LOOK_SECONDS)
+            whole = not words
+            if words:
+                # What is broken on the drained node itself is told as busy.
+                broken = any(item.state is State.BROKEN or item.softened for item in verdict.findings)
+                patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
+                time.sleep(LOOK_SECONDS)
 
     def _look(self, heal_from: Node | None = None) -> Verdict:
         return observe(self._nodes, apart=LOOK_APART_SECONDS, heal_from=heal_from).verdict
@@ -357,19 +361,24 @@ class NodeSteps:
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
         self._nodes.agent(self._node, "undrain", "all")
-        everyone = ",".join(node.name for node in self._environment.nodes)
+        # The proxies learn of it at their next checks, and the node's own HAProxy serves already.
+        forwarding = self._come_home()
         answers = self._answering(*self._until("--used-in", USED_BACKENDS), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to use {self._node.name} again")
         self._provider.step_back(self._node)
-        answering = self._answering("proxy", "release", "db_writer", "--ready", everyone)
-        if len(answering) < len(self._environment.proxies):
-            # keepalived has given the addresses of the lost node to others; they are sorted out when it is back.
-            self._tell("a node does not answer: the gateway addresses stay where they are")
-            return
-        home = self._environment.gateways[self._node.node_id - 1]
-        holder = self._gateway.holder(home)
-        if holder.name != self._node.name:
-            self._gateway.move(home, holder, self._node)
+        everyone = ",".join(node.name for node in self._environment.nodes)
+        self._answering("proxy", "release", "db_writer", "--ready", everyone)
+        for node in forwarding:
+            self._gateway.settle(node)
+
+    def _come_home(self) -> list[Node]:
+        """Bring the node's gateway address home, while every node answers; the nodes to settle afterwards."""
+        try:
+            return self._gateway.come_home(self._node)
+        except RemoteError as error:
+            # keepalived has given the addresses of a lost node to others; they are sorted out when it is back.
+            self._tell(f"the gateway addresses stay where they are: {error.message}")
+            return []
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
@@ -379,8 +388,9 @@ class NodeSteps:
         since: float | None = None
         patience = Patience(self._tell)
         while True:
+            asked = time.monotonic()
             # The last look asks every node everything.
-            last = since is not None and time.monotonic() - since >= SOAK_SECONDS
+            last = since is not None and asked - since >= SOAK_SECONDS
             verdict = self._look(None if last else self._node)
             words = blocking(verdict, drained=None)
             if words:
@@ -391,12 +401,15 @@ class NodeSteps:
             elif last:
                 return
             else:
-                since = since or time.monotonic()
-            left = SOAK_SECONDS if since is None else since + SOAK_SECONDS - time.monotonic()
-            time.sleep(min(LOOK_SECONDS, max(0.0, left)))
+                since = since or asked
+            left = SOAK_SECONDS if since is None else max(0.0, since + SOAK_SECONDS - time.monotonic())
+            # No look just before the last one.
+            time.sleep(left if left < 2 * LOOK_SECONDS else LOOK_SECONDS)
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""
+        # A forward that stands would send the address away again.
+        self._gateway.settle(self._node)
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         self.undrain()
 
