@@ -15,6 +15,7 @@ ATTRIBUTES = {"owner": {"type": "str", "default": "root"}, "group": {"type": "st
 FILE_OPTIONS = {
     **ATTRIBUTES,
     "src": {"type": "str"},
+    "vars": {"type": "dict", "default": {}},
     # Without no_log=False Ansible warns of the name; what is secret is for the task to say.
     "content": {"type": "str", "no_log": False},
     "content_base64": {"type": "str"},
@@ -49,7 +50,7 @@ class ActionModule(ActionOnNode):
         return result
 
     def _rendered(self, entry: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        source = entry.pop("src")
+        source, variables = entry.pop("src"), entry.pop("vars")
         if source is None:
             if entry["content"] is None and entry["content_base64"] is None:
                 raise AnsibleActionFail(f"{entry['dest']}: one of src, content and content_base64 is needed")
@@ -60,7 +61,7 @@ class ActionModule(ActionOnNode):
             raise AnsibleActionFail(f"template {source} was not found: {error}") from error
         with open(path, encoding="utf-8") as stream:
             text = stream.read()
-        entry["content"] = self._render(text, path, task_vars)
+        entry["content"] = self._render(text, path, {**task_vars, **variables})
         return entry
 
     def _render(self, text: str, path: str, task_vars: dict[str, Any]) -> str:

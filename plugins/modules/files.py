@@ -24,6 +24,10 @@ options:
       src:
         description: Template in the role's C(templates/) folder, rendered on the controller.
         type: str
+      vars:
+        description: Variables for the template O(files[].src), above those of the play.
+        type: dict
+        default: {}
       content:
         description: Literal content, instead of O(files[].src).
         type: str

@@ -172,7 +172,8 @@ class Environment:
             path = folder / "templates" / entry["src"]
             action = object.__new__(ActionModule)
             action._templar = templar
-            content = action._render(path.read_text(encoding="utf-8"), str(path), variables)
+            given = {**variables, **entry.get("vars", {})}
+            content = action._render(path.read_text(encoding="utf-8"), str(path), given)
         return Written(
             dest=entry["dest"],
             content=content,

@@ -17,6 +17,8 @@ from trivet.health.facts import Flag
 from trivet.health.http import OK, Response, exchange
 
 ANSWER_SECONDS = 30.0
+TIMED_OUT = 408
+"""The status of a health that was not reached in time."""
 ALLOCATION_SECONDS = 3600.0
 """How long an allocation stays limited whose caller does not say."""
 
@@ -30,6 +32,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     allocation.add_argument(
         "--expires", type=float, default=ALLOCATION_SECONDS, metavar="SECONDS", help="it is all again by itself"
     )
+    allocation.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="with all: wait until every copy is there"
+    )
     allocation.set_defaults(run=run_allocation)
     commands.add_parser("flush", help="write to disk what the logs hold").set_defaults(run=run_flush)
 
@@ -38,7 +43,7 @@ def run_allocation(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[
     """Set the allocation of the whole cluster; a limit has an owner and an end, and is renewed by its owner."""
     if args.which == "all":
         allow_all(config)
-        return {"allocation": "all"}
+        return {"allocation": "all", "placed": placed(config, args.wait) if args.wait > 0 else None}
     if args.expires <= 0:
         raise AgentError("--expires needs a positive number of seconds")
     _, present = allocation(config)
@@ -69,14 +74,28 @@ def allow_all(config: Mapping[str, Any]) -> None:
     request(config, "PUT", "/_cluster/settings", {"persistent": removed, "transient": {SEARCH_ALLOCATION: None}})
 
 
+def placed(config: Mapping[str, Any], seconds: float) -> bool:
+    """Whether every copy is where it belongs; waits so long for it at most.
+
+    Where copies begin to move is decided some time after the allocation was set: that none does says nothing.
+    """
+    query = f"wait_for_status=green&wait_for_no_relocating_shards=true&timeout={seconds:.0f}s"
+    return not request(config, "GET", f"/_cluster/health?{query}", also=(TIMED_OUT,))["timed_out"]
+
+
 def run_flush(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Flush all indices: a node that comes back has less to replay."""
     shards = request(config, "POST", "/_flush").get("_shards", {})
     return {"shards": shards, "flushed": shards.get("failed", 0) == 0}
 
 
-def request(config: Mapping[str, Any], method: str, path: str, body: object = None) -> dict[str, Any]:
+def request(
+    config: Mapping[str, Any], method: str, path: str, body: object = None, also: tuple[int, ...] = ()
+) -> dict[str, Any]:
     """Ask the cluster by this node, or by the next one that answers.
+
+    Args:
+        also: statuses beside 200 that are answers.
 
     Raises:
         AgentError: no node answers, or the answer is an error.
@@ -90,7 +109,7 @@ def request(config: Mapping[str, Any], method: str, path: str, body: object = No
         except (OSError, ValueError) as problem:
             problems.append(f"{address}: {problem}")
             continue
-        if response.status != OK:
+        if response.status not in (OK, *also):
             raise AgentError(f"{method} {path}: {response.status} {response.body[:300].decode(errors='replace')}")
         answer: dict[str, Any] = json.loads(response.body)
         return answer

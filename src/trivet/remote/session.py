@@ -9,13 +9,14 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trivet.remote.result import RemoteResult
 
 OPEN_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
+REOPEN_SECONDS = 20.0
 READY = "ready"
 
 
@@ -27,7 +28,6 @@ class AgentSession:
 
     def __init__(self, node: str, command: Sequence[str]) -> None:
         self._node = node
-        self._lock = threading.Lock()
         self._unread = b""
         # A session of its own: the operator's Ctrl-C must reach this program and not cut a step off half-way.
         self._process = subprocess.Popen(
@@ -46,21 +46,20 @@ class AgentSession:
     @property
     def listens(self) -> bool:
         """Whether it can be asked: an agent that does not know sessions, or was lost, cannot."""
-        return self._listens
+        return self._listens and self._process.poll() is None
 
     def ask(self, arguments: Sequence[str], timeout: float) -> RemoteResult:
         """The answer to one command, as if it had been run by itself.
 
         :param timeout: seconds; when it runs out, the node counts as not reached and the session is over.
         """
-        with self._lock:
-            line = self._line(timeout) if self._send(arguments) else None
-            if line is None or "code" not in line:
-                # Customers may be held meanwhile: what hangs is not waited for.
-                self._process.kill()
-                self.close()
-                return RemoteResult.unreached(self._node, f"no answer within {timeout:.0f} s, or the session broke off")
-            return RemoteResult(self._node, int(line["code"]), json.dumps(line["answer"]), "")
+        line = self._line(timeout) if self._send(arguments) else None
+        if line is None or "code" not in line:
+            # Customers may be held meanwhile: what hangs is not waited for.
+            self._process.kill()
+            self.close()
+            return RemoteResult.unreached(self._node, f"no answer within {timeout:.0f} s, or the session broke off")
+        return RemoteResult(self._node, int(line["code"]), json.dumps(line["answer"]), "")
 
     def close(self) -> None:
         """End it. Harmless when it has ended."""
@@ -101,3 +100,66 @@ class AgentSession:
         except ValueError:
             return None
         return said if isinstance(said, dict) else None
+
+
+class KeptSession:
+    """The session of a node that is kept: when it was lost, one is opened anew REOPEN_SECONDS later.
+
+    :param open_session: opens one.
+    """
+
+    def __init__(self, open_session: Callable[[], AgentSession]) -> None:
+        self._open_session = open_session
+        self._lock = threading.Lock()
+        self._session: AgentSession | None = None
+        self._not_before = 0.0
+        self._wanted = True
+
+    def ask(self, arguments: Sequence[str], timeout: float) -> RemoteResult | None:
+        """The answer to one command; None, and nothing was asked, when it must be asked in another way.
+
+        That is while another thread asks, so that nobody waits for an answer that is not his, and while there is no
+        session.
+
+        :param timeout: seconds; when it runs out, the node counts as not reached and the session is over.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            session = self._listening()
+            if session is None:
+                return None
+            answer = session.ask(arguments, timeout)
+            if not answer.reached:
+                self._not_before = time.monotonic() + REOPEN_SECONDS
+            return answer
+        finally:
+            self._lock.release()
+
+    def open(self) -> None:
+        """Open it now, so that the next question does not wait for that."""
+        with self._lock:
+            self._listening()
+
+    def want(self, wanted: bool) -> None:
+        """Have no session while it is not wanted: an agent may be exchanged, or the machine with it."""
+        with self._lock:
+            self._wanted = wanted
+            self._not_before = 0.0
+            if not wanted and self._session is not None:
+                self._session.close()
+                self._session = None
+
+    def _listening(self) -> AgentSession | None:
+        if self._session is not None and self._session.listens:
+            return self._session
+        if not self._wanted or time.monotonic() < self._not_before:
+            return None
+        if self._session is not None:
+            self._session.close()
+        self._session = self._open_session()
+        if self._session.listens:
+            return self._session
+        # A node that does not answer costs seconds each time.
+        self._not_before = time.monotonic() + REOPEN_SECONDS
+        return None

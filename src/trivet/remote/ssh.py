@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 from trivet.errors import RemoteError
 from trivet.model.environment import Environment, Node
 from trivet.remote.result import RemoteResult
-from trivet.remote.session import AgentSession
+from trivet.remote.session import AgentSession, KeptSession
 
 CONNECT_SECONDS = 5
 
@@ -32,7 +33,7 @@ class Nodes:
         # Short on purpose: a control path has at most about 100 characters.
         self._folder = tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
         self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.machines) * 2))
-        self._sessions: dict[str, AgentSession] = {}
+        self._sessions: dict[str, KeptSession] = {}
 
     def __enter__(self) -> Nodes:
         return self
@@ -98,25 +99,33 @@ class Nodes:
     def sessions(self, nodes: Iterable[Node], *commands: str) -> Iterator[None]:
         """While it lasts, the agents of these nodes answer at once: none is started for a question.
 
-        A node whose agent opens no session, or loses it, is asked as ever.
+        A node whose agent opens no session is asked as ever; one that was lost is opened anew. Within another such
+        context, that one's sessions are used, and go on.
 
         :param commands: what will be asked, such as ``proxy``.
         """
         command = shlex.join(["trivet-agent", "session", *commands])
-        opened = self.at_once(lambda node: (node, AgentSession(node.name, [*self._connection(node), command])), nodes)
-        self._sessions = {node.name: session for node, session in opened}
+        asked = list(nodes)
+        added = [node for node in asked if node.name not in self._sessions]
+        for node in added:
+            opened = partial(AgentSession, node.name, [*self._connection(node), command])
+            self._sessions[node.name] = KeptSession(opened)
+        self.at_once(lambda node: self._sessions[node.name].open(), asked)
         try:
             yield
         finally:
-            self._sessions = {}
-            for _, session in opened:
-                session.close()
+            for node in added:
+                self._sessions.pop(node.name).want(False)
+
+    def want_session(self, node: Node, wanted: bool) -> None:
+        """Have no session with a node while its agent or its machine may be exchanged. Nothing where none is kept."""
+        if node.name in self._sessions:
+            self._sessions[node.name].want(wanted)
 
     def _asked(self, node: Node, arguments: Sequence[str], timeout: float) -> RemoteResult:
         session = self._sessions.get(node.name)
-        if session is not None and session.listens:
-            return session.ask(arguments, timeout)
-        return self.run(node, ["trivet-agent", *arguments], timeout)
+        answer = session.ask(arguments, timeout) if session else None
+        return answer or self.run(node, ["trivet-agent", *arguments], timeout)
 
     @staticmethod
     def _answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:

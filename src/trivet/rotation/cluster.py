@@ -27,6 +27,9 @@ from trivet.rotation.view import View, view_of
 
 Tell = Callable[[str], None]
 
+ASKED = ("drain", "galera", "gateway", "gluster", "journal", "lease", "proxy", "redis", "search", "undrain")
+"""Commands of the agents that a change uses."""
+
 MOST_BYTES = 64 * 1024
 """Of lines in one command: the kernel takes 128 KiB in one argument, which a remote shell's whole command is."""
 
@@ -149,10 +152,15 @@ class LiveCluster:
 
     @contextmanager
     def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Iterator[Lease]:
-        """The environment's lease; while it is held the nodes come before the runner where they share cores."""
+        """The environment's lease; while it is held the nodes come before the runner where they share cores.
+
+        Their agents answer at once meanwhile: a node is asked some forty questions while it is rotated, and each start
+        of an agent takes a tenth of a second of its processor and more.
+        """
         with (
             Lease(self._nodes, owner, purpose, patience=patience, tell=tell) as lease,
             provider_for(self._environment).runner_aside(),
+            self._nodes.sessions(self._environment.proxies, *ASKED),
         ):
             yield lease
 

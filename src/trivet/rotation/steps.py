@@ -30,6 +30,7 @@ APPLIED_SECONDS = 3.0
 GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
 HEAL_AGAIN_SECONDS = 20.0
+PLACED_SECONDS = 6.0
 SOAK_SECONDS = 6.0
 # Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
@@ -37,6 +38,9 @@ LOOK_APART_SECONDS = 0.5
 DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
 # A replica is down as a primary and a primary down as a replica: those two follow from the role.
 USED_BACKENDS = ("web", "db_reader", "search")
+
+# From its stop to its start a node may get another machine, and another agent.
+AGENT_EXCHANGED = (Step.STOP, Step.RESIZE, Step.PATCH, Step.REBOOT, Step.REPLACE, Step.START)
 
 Tell = Callable[[str], None]
 
@@ -98,6 +102,7 @@ class NodeSteps:
         if step in TAKES_OUT and self._change.kind is Kind.REPLACE and self._is_gone():
             self._tell("the machine does not answer: there is nothing to take out of use")
             return
+        self._nodes.want_session(self._node, step not in AGENT_EXCHANGED)
         {
             Step.HAND_OVER: self.hand_over,
             Step.DRAIN: self.drain,
@@ -318,7 +323,9 @@ class NodeSteps:
 
         :raises RotationHalted: when something stays broken, or busy beyond all patience.
         """
-        self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
+        # The copies of small indices are placed within seconds; one look less.
+        placing = ("search", "allocation", "all", "--wait", str(PLACED_SECONDS))
+        self._nodes.agent(self._node, *placing, timeout=60)
         patience = Patience(self._tell)
         healed_at = 0.0
         whole = True

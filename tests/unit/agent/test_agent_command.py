@@ -60,6 +60,7 @@ def zipapp() -> ModuleType:
         "galera elect {}",
         "search allocation primaries",
         "search allocation primaries --owner me --expires 60",
+        "search allocation all --wait 10",
         "units disable mariadb opensearch.service --owner me --expires 60",
         "units enable mariadb",
         "flags list",

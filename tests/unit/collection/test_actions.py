@@ -338,6 +338,28 @@ def test_a_new_cluster_is_described_before_gluster_is_installed(
     assert act("gluster_cluster", **WANTED)["msg"] == "gluster is not installed"
 
 
+# ------------------------------------------------------------------------------------------------------ node_facts
+
+
+def test_a_node_is_looked_at_once_for_all_that_the_roles_ask(folder: Path) -> None:
+    program(folder, "ip", "#!/bin/sh\necho 'default via 192.0.2.1 dev enp1s0 proto dhcp'\n")
+    program(folder, "nproc", "#!/bin/sh\necho 6\n")
+    listing = "installed package curl 7.88.1-10\ndeinstall package nano 7.2\n"
+    program(folder, "dpkg-query", f"#!/bin/sh\nprintf '%b' {listing!r}\n")
+    facts = act("node_facts", check_mode=True, packages=True)["ansible_facts"]
+    assert facts["ansible_processor_nproc"] == 6
+    assert facts["ansible_memtotal_mb"] > 0
+    assert facts["ansible_default_ipv4"] == {"interface": "enp1s0"}
+    assert facts["packages"] == {"curl": "7.88.1-10"}
+    assert "packages" not in act("node_facts")["ansible_facts"]
+
+
+def test_a_node_that_does_not_say_what_it_has_is_no_node_of_nothing(folder: Path) -> None:
+    program(folder, "nproc", "#!/bin/sh\necho no cores here >&2\nexit 1\n")
+    with pytest.raises(AnsibleActionFail, match=r"does not say what it is: .*no cores here"):
+        act("node_facts")
+
+
 # --------------------------------------------------------------------------------------------------- documentation
 
 
@@ -361,7 +383,7 @@ def validated(options: dict[str, Any]) -> dict[str, Any]:
     return shape
 
 
-@pytest.mark.parametrize("name", ["command", "files", "galera_state", "gluster_cluster", "unit"])
+@pytest.mark.parametrize("name", ["command", "files", "galera_state", "gluster_cluster", "node_facts", "unit"])
 def test_the_documentation_of_an_action_is_what_it_takes(name: str) -> None:
     plugins = "ansible_collections.trivet.commerce.plugins"
     documentation = importlib.import_module(f"{plugins}.modules.{name}").DOCUMENTATION

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from trivet.errors import RemoteError
 from trivet.model import Environment, Node
-from trivet.remote import Nodes
+from trivet.remote import Nodes, session
 from trivet.remote.ssh import ssh_command
 
 ENVIRONMENT = Environment(
@@ -200,6 +201,52 @@ def test_a_session_that_is_lost_is_an_error_once_and_then_done_without(
             nodes.agent(node, question, timeout=timeout)
         assert time.monotonic() - began < 4
         assert nodes.agent(node, "proxy", "release") == {"asked": "anew"}
+
+
+def test_a_session_is_opened_anew_some_time_after_it_was_lost(
+    ssh: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "REOPEN_SECONDS", 0.0)
+    ssh(AGENT)
+    node = ENVIRONMENT.nodes[0]
+    with Nodes(ENVIRONMENT) as nodes, nodes.sessions([node]):
+        with pytest.raises(RemoteError):
+            nodes.agent(node, "gone")
+        assert nodes.agent(node, "proxy", "states") == {"asked": ["proxy", "states"]}
+
+
+def test_a_node_has_no_session_while_none_is_wanted(ssh: Callable[[str], Path]) -> None:
+    ssh(AGENT)
+    node = ENVIRONMENT.nodes[0]
+    with Nodes(ENVIRONMENT) as nodes:
+        nodes.want_session(node, False)
+        with nodes.sessions([node]):
+            nodes.want_session(node, False)
+            assert nodes.agent(node, "a") == {"asked": "anew"}
+            nodes.want_session(node, True)
+            assert nodes.agent(node, "a") == {"asked": ["a"]}
+
+
+def test_a_context_within_another_uses_its_sessions_and_leaves_them(ssh: Callable[[str], Path]) -> None:
+    log = ssh(AGENT)
+    with Nodes(ENVIRONMENT) as nodes, nodes.sessions(ENVIRONMENT.nodes, "proxy", "redis"):
+        with nodes.sessions(ENVIRONMENT.nodes[:1], "redis"):
+            nodes.agent(ENVIRONMENT.nodes[0], "redis", "status")
+        assert nodes.agent(ENVIRONMENT.nodes[0], "a") == {"asked": ["a"]}
+        assert len(calls(log)) == 3
+
+
+def test_nobody_waits_for_an_answer_that_is_not_his(ssh: Callable[[str], Path]) -> None:
+    """The lease is renewed while a step waits for half a minute."""
+    ssh(AGENT.replace("sleep 20", "sleep 2"))
+    node = ENVIRONMENT.nodes[0]
+    with Nodes(ENVIRONMENT) as nodes, nodes.sessions([node]), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(nodes.agent, node, "slow", timeout=1.5)
+        time.sleep(0.3)
+        assert nodes.agent(node, "lease", "acquire") == {"asked": "anew"}
+        assert not waiting.done()
+        with pytest.raises(RemoteError):
+            waiting.result()
 
 
 @pytest.mark.parametrize(

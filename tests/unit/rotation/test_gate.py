@@ -48,8 +48,16 @@ class FakeNodes:
         return {}
 
 
-def gate(monkeypatch: pytest.MonkeyPatch, *findings: Finding, well_after: float = 10**9) -> tuple[float, FakeNodes]:
-    """Pass the gate while these are found; the seconds that it took."""
+def gate(
+    monkeypatch: pytest.MonkeyPatch,
+    *findings: Finding,
+    well_after: float = 10**9,
+    looks: list[bool] | None = None,
+) -> tuple[float, FakeNodes]:
+    """Pass the gate while these are found; the seconds that it took.
+
+    :param looks: is given, of each look, whether every node was asked everything.
+    """
     clock = Clock()
     nodes = FakeNodes(clock)
     began = clock.now
@@ -57,6 +65,8 @@ def gate(monkeypatch: pytest.MonkeyPatch, *findings: Finding, well_after: float 
     monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
 
     def look(_self: object, heal_from: object = None) -> Verdict:
+        if looks is not None:
+            looks.append(heal_from is None)
         left = findings if clock.now - began < well_after else ()
         return Verdict("test", NAMES, (), (DRAINED, *left))
 
@@ -85,6 +95,15 @@ def test_what_is_broken_on_the_drained_node_is_waited_for_less_than_what_is_busy
     with pytest.raises(RotationHalted, match=f"{seconds:.0f} s") as raised:
         gate(monkeypatch, finding)
     assert finding.reason in raised.value.message
+
+
+def test_what_lets_the_node_in_was_seen_from_all_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[bool] = []
+    gate(monkeypatch, looks=looks)
+    assert looks == [True]
+    looks.clear()
+    gate(monkeypatch, BUSY_THERE, well_after=7.0, looks=looks)
+    assert looks == [True, False, False, False, False, True]
 
 
 def test_a_long_gate_keeps_the_drain_from_expiring(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,9 @@ class World:
         assert command == ["test", "-e", "/etc/trivet"]
         return RemoteResult(NODE.name, self.set_up, "", "")
 
+    def want_session(self, node: Node, wanted: bool) -> None:
+        assert (node.name, wanted) == (NODE.name, False), "neither the machine nor its agent stays"
+
     def provider_for(self, _environment: Environment, tell: Callable[[str], None]) -> World:
         self.tell = tell
         return self
