@@ -4,10 +4,12 @@
 
     .venv/bin/python benchmarks/rotation.py ENV
 
-Reads the newest journal of ENV and, from each node's systemd journal, when the units stopped and started during the
-node's turn. ``services_seconds`` is the sum of their times, which overlap where the rotation has two start at once. The
-floor is the time during which a unit stopped or started, or the machine stopped, was resized and booted (the step of
-the provider): what a rotation would take that does nothing else. Prints JSON; touches nothing.
+Reads the newest journal of ENV; from each node's systemd journal, when the units stopped and started during the node's
+turn; and from the logs of the search engine, when the last copy was in step. ``services_seconds`` is the sum of their
+stops, starts (of MariaDB with its catch-up: systemd learns of the start when it is in step) and of the search engine's
+catch-up, counted from the gate's begin, when copies may be placed again. ``machine_seconds`` is the provider's step.
+``ratio`` is the node's seconds ÷ the sum of both. Services overlap where the rotation has several stop or start at
+once: ``floor_seconds`` counts no second twice. Prints JSON; touches nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from trivet.agent.journal import parse
@@ -39,6 +42,7 @@ UNITS = (
     "trivet-shared",
 )
 MACHINE_STEPS = ("resize", "reboot")
+IN_STEP = r"health status changed from .* to \[\?GREEN"
 # systemd's catalogue: SD_MESSAGE_UNIT_STARTING, _STARTED, _STOPPING, _STOPPED.
 BEGINS = {"7d4958e842da4a758f6c1cdc7b36dcc5": "start", "de5b426a63be47a7b6ac3eaac82e2f6f": "stop"}
 ENDS = {"39f53479d3a045ac8e11786248231fbf": "start", "9d1aaa27d60140bd96365438aad20286": "stop"}
@@ -74,6 +78,31 @@ def unit_spans(lines: Iterator[dict[str, str]]) -> dict[str, dict[str, list[Span
     return spans
 
 
+def in_step_times(nodes: Nodes) -> list[float]:
+    """When the search cluster had every copy in step, in epoch seconds; the node that led it then wrote it down."""
+    script = f"date +%z; grep -h '{IN_STEP}' /var/log/opensearch/*.log /var/log/elasticsearch/*.log 2>/dev/null || true"
+    times = []
+    for answer in nodes.run_on(nodes.environment.nodes, ["sh", "-c", script]):
+        zone, *lines = answer.output.splitlines()
+        times += [datetime.strptime(f"{line[1:24]} {zone}", "%Y-%m-%dT%H:%M:%S,%f %z").timestamp() for line in lines]
+    return times
+
+
+def catch_up_spans(lines: list[dict[str, Any]], in_step: list[float]) -> list[Span]:
+    """From the begin of a gate to the last copy that was in step before the gate was passed."""
+    spans, began = [], None
+    for line in lines:
+        if line.get("step") != "gate":
+            continue
+        if line["kind"] == "begin":
+            began = line["at"]
+        elif line["kind"] == "end" and began is not None:
+            passed = [at for at in in_step if began < at < line["at"]]
+            spans += [Span(began, max(passed))] if passed else []
+            began = None
+    return spans
+
+
 def machine_spans(lines: list[dict[str, Any]]) -> list[Span]:
     """When the provider stopped, resized and started the machine, from a node's lines of the journal."""
     spans, began = [], None
@@ -91,33 +120,37 @@ def machine_spans(lines: list[dict[str, Any]]) -> list[Span]:
 
 def covered(spans: list[Span]) -> float:
     """Seconds during which at least one of them lasted."""
-    total, until = 0.0, 0.0
+    seconds, until = 0.0, 0.0
     for begin, end in sorted(spans):
-        total += max(0.0, end - max(begin, until))
+        seconds += max(0.0, end - max(begin, until))
         until = max(until, end)
-    return total
+    return seconds
 
 
-def figures(own: list[dict[str, Any]], units: dict[str, dict[str, list[Span]]]) -> dict[str, Any]:
-    """A node's figures, from its lines of the journal and its units' times."""
+def figures(own: list[dict[str, Any]], units: dict[str, dict[str, list[Span]]], in_step: list[float]) -> dict[str, Any]:
+    """A node's figures, from its lines of the journal, its units' times and those of the search cluster."""
     seconds = own[-1]["at"] - own[0]["at"]
-    sums = {
-        unit: {kind: sum(end - begin for begin, end in spans) for kind, spans in kinds.items()}
-        for unit, kinds in units.items()
-    }
-    services = sum(sum(kinds.values()) for kinds in sums.values())
-    floor = covered(
-        [span for kinds in units.values() for spans in kinds.values() for span in spans] + machine_spans(own)
-    )
+    catch_up, machine = catch_up_spans(own, in_step), machine_spans(own)
+    services = [span for kinds in units.values() for spans in kinds.values() for span in spans] + catch_up
+    floor = covered(services + machine)
     return {
         "seconds": round(seconds, 1),
-        "services_seconds": round(services, 1),
-        "ratio_to_services": round(seconds / services, 2) if services else None,
+        "services_seconds": round(total(services), 1),
+        "machine_seconds": round(total(machine), 1),
+        "ratio": round(seconds / total(services + machine), 2),
         "floor_seconds": round(floor, 1),
-        "ratio_to_floor": round(seconds / floor, 2) if floor else None,
+        "ratio_to_floor": round(seconds / floor, 2),
         "steps": {line["step"]: line["seconds"] for line in own if line["kind"] == "end"},
-        "units": {unit: {kind: round(value, 1) for kind, value in kinds.items()} for unit, kinds in sums.items()},
+        "units": {
+            unit: {kind: round(total(spans), 1) for kind, spans in kinds.items()} for unit, kinds in units.items()
+        },
+        "search_catch_up": round(total(catch_up), 1),
     }
+
+
+def total(spans: list[Span]) -> float:
+    """The sum of their seconds."""
+    return sum(end - begin for begin, end in spans)
 
 
 def main() -> None:
@@ -126,10 +159,11 @@ def main() -> None:
     lines = parse(max(rotations_directory(environment.label).glob("*.jsonl")).read_text(encoding="utf-8"))
     result = {}
     with Nodes(environment) as nodes:
+        in_step = in_step_times(nodes)
         for node in environment.nodes:
             own = [line for line in lines if line.get("node") == node.name]
             since, until = own[0]["at"], own[-1]["at"]
-            result[node.name] = figures(own, unit_spans(entries(nodes, node, since, until)))
+            result[node.name] = figures(own, unit_spans(entries(nodes, node, since, until)), in_step)
     print(json.dumps(result, indent=2))
 
 

@@ -22,8 +22,8 @@ no.  on      command                                why
 7    NEW     ``gateway take ADDRESS``               waits until NEW holds it; gratuitous ARP goes out
 8    OLD,    ``gateway allow ADDRESS``              eligible again for the next failure (not on a node that is
      OTHERS                                         about to be stopped: there the file goes with ``/run``)
-9    OLD     ``gateway clear ADDRESS``              no packet comes this way any more; at least two seconds after
-                                                    step 7, when the repeated gratuitous ARP is out
+9    OLD     ``gateway end ADDRESS``                no packet comes this way any more; two seconds after step 7, when
+                                                    the repeated gratuitous ARP is out
 ===  ======  =====================================  ==============================================================
 
 Several addresses move at once: do each step for all of them, step 3 once.
@@ -118,6 +118,7 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     take.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")
     add("held", run_held, "addresses held here, forwards and releases in force")
     add("clear", run_clear, "remove a forward completely", "address")
+    add("end", run_end, "end a forward, cutting nobody off: clear it, or retain it where the address is", "address")
 
 
 def run_forward(args: argparse.Namespace, config: Config) -> Record:
@@ -156,6 +157,14 @@ def run_clear(args: argparse.Namespace, config: Config) -> Record:
         cleared = [a for a in state["forwards"] if args.address in (a, "all")]
         clear(state["forwards"], cleared, config)
     return {"cleared": cleared, "forwards": state["forwards"]}
+
+
+def run_end(args: argparse.Namespace, config: Config) -> Record:
+    """End the forward of ``args.address`` (or ``all``), as :func:`end_forward` does; what was done, by address."""
+    if args.address != "all":
+        address_number(config, args.address)
+    wanted = [address for address in read_state()["forwards"] if args.address in (address, "all")]
+    return {"ended": {address: end_forward(address, config) for address in wanted}}
 
 
 def run_connections(args: argparse.Namespace, config: Config) -> Record:

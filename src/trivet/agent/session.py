@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from trivet.agent.commands import MODULES, answer
 
@@ -35,10 +37,19 @@ def run_session(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[st
         importlib.import_module(f"trivet.agent.{MODULES[command]}")
     _say(READY)
     answered = 0
-    for line in sys.stdin:
-        _say(_answer(line))
-        answered += 1
+    with _questions() as questions:
+        for line in questions:
+            _say(_answer(line))
+            answered += 1
     return {"answered": answered}
+
+
+def _questions() -> TextIO:
+    """Standard input, which the programs that a command starts do not get: they would swallow the next question."""
+    kept = os.dup(sys.stdin.fileno())
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    return os.fdopen(kept, encoding="utf-8")
 
 
 def _answer(line: str) -> dict[str, Any]:

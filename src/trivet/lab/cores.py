@@ -16,7 +16,7 @@ from typing import NamedTuple
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 GROUP = "trivet-runner"
-PER_CENT = 12
+PER_CENT = 3
 """Of a node's share, when the nodes want the cores too; an idle core is the runner's all the same."""
 
 

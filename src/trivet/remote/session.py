@@ -48,12 +48,15 @@ class AgentSession:
         """Whether it can be asked: an agent that does not know sessions, or was lost, cannot."""
         return self._listens and self._process.poll() is None
 
-    def ask(self, arguments: Sequence[str], timeout: float) -> RemoteResult:
-        """The answer to one command, as if it had been run by itself.
+    def ask(self, arguments: Sequence[str], timeout: float) -> RemoteResult | None:
+        """The answer to one command, as if it had been run by itself; None when it could not be put any more.
 
         :param timeout: seconds; when it runs out, the node counts as not reached and the session is over.
         """
-        line = self._line(timeout) if self._send(arguments) else None
+        if not self._send(arguments):
+            self.close()
+            return None
+        line = self._line(timeout)
         if line is None or "code" not in line:
             # Customers may be held meanwhile: what hangs is not waited for.
             self._process.kill()
@@ -103,7 +106,7 @@ class AgentSession:
 
 
 class KeptSession:
-    """The session of a node that is kept: when it was lost, one is opened anew REOPEN_SECONDS later.
+    """The session of a node that is kept: after one that broke off at a question, one is opened REOPEN_SECONDS later.
 
     :param open_session: opens one.
     """
@@ -130,7 +133,7 @@ class KeptSession:
             if session is None:
                 return None
             answer = session.ask(arguments, timeout)
-            if not answer.reached:
+            if answer is None or not answer.reached:
                 self._not_before = time.monotonic() + REOPEN_SECONDS
             return answer
         finally:
@@ -139,6 +142,7 @@ class KeptSession:
     def open(self) -> None:
         """Open it now, so that the next question does not wait for that."""
         with self._lock:
+            self._not_before = 0.0
             self._listening()
 
     def want(self, wanted: bool) -> None:

@@ -6,9 +6,12 @@ The steps and their reasons are in :mod:`trivet.agent.gateway`, which does the n
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 
 from trivet.errors import RemoteError, RotationHalted
 from trivet.model import Node
@@ -17,6 +20,8 @@ from trivet.remote import Nodes
 CONNECTIONS_SECONDS = 50
 # The repeated gratuitous ARP of the new holder is out by then (garp_master_delay of role gateway).
 ANNOUNCED_SECONDS = 2.0
+# Longer than a move takes. What a killed runner has left is not to send customers to a node that has died since.
+FORWARD_SECONDS = 120
 
 
 class GatewayMove:
@@ -29,8 +34,7 @@ class GatewayMove:
         self._nodes = nodes
         self._owner = owner
         self._tell = tell
-        # What an earlier run has moved, nobody knows when, counts as moved just now.
-        self._moved = time.monotonic()
+        self._ending: dict[str, Future[None]] = {}
 
     def next_holder(self, node: Node) -> Node:
         """The node that takes the addresses of ``node``: the next one in ring order."""
@@ -43,14 +47,13 @@ class GatewayMove:
         :raises TrivetError: when one did not move, or a node does not answer.
         """
         for home in self._nodes.environment.nodes:
-            for node in self.come_home(home):
-                self.settle(node)
+            self.come_home(home)
 
-    def come_home(self, home: Node) -> list[Node]:
-        """Move the address of ``home`` there, unless it is there already; the nodes to settle, which still forward it.
+    def come_home(self, home: Node) -> None:
+        """Move the address of ``home`` there, unless it is there already, and have nobody forward it any more.
 
         :raises RotationHalted: when it did not move.
-        :raises RemoteError: when a node does not answer, before anything is moved.
+        :raises RemoteError: when a node does not answer; where one does not from the begin on, nothing was moved.
         """
         environment = self._nodes.environment
         address = environment.gateways[home.node_id - 1]
@@ -59,17 +62,20 @@ class GatewayMove:
         if len(holders) != 1:
             names = ", ".join(node.name for node in holders) or "no node"
             raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
-        # A run that was broken off has moved it, and left the forward.
-        left = [node for node in environment.nodes if address in states[node.name]["forwards"]]
-        if holders[0].name == home.name:
-            return left
-        self.move(address, holders[0], home)
-        return [holders[0]]
+        # What a run that was broken off has left.
+        self._allow(address, [node for node in environment.nodes if address in states[node.name]["releases"]])
+        forwarding = {node.name: node for node in environment.nodes if address in states[node.name]["forwards"]}
+        if holders[0].name != home.name:
+            self.move(address, holders[0], home)
+            forwarding[holders[0].name] = holders[0]
+        for node in forwarding.values():
+            self.settle(node)
 
     def move(self, address: str, old: Node, new: Node) -> None:
         """Move an address; on a failure before the address moved, new connections stay with the old holder.
 
-        The old holder goes on forwarding it for those who have not learnt of it yet: :meth:`settle` it afterwards.
+        The old holder goes on forwarding it for ANNOUNCED_SECONDS, for those who have not learnt of it yet; whoever
+        needs to know that it does no more calls :meth:`settle`.
 
         :raises RotationHalted: when it did not move.
         """
@@ -83,7 +89,7 @@ class GatewayMove:
         agent = self._nodes.agent
         try:
             agent(new, "gateway", "allow", address)
-            agent(old, "gateway", "forward", address, new.address, "--owner", self._owner)
+            agent(old, "gateway", "forward", address, new.address, *self._owned())
             self._reload_proxy(old)
             self._wait_ended(address, old)
             for other in others:
@@ -98,16 +104,43 @@ class GatewayMove:
             raise RotationHalted(f"gateway address {address} did not come to {new.name}: {error.message}") from error
         finally:
             # Whatever happened, everybody must be able to take the address at the next failure.
-            self._moved = time.monotonic()
+            moved = time.monotonic()
             self._allow(address, [old, *others])
+        self._ending[old.name] = self._later(partial(self._end, old, moved + ANNOUNCED_SECONDS))
 
     def settle(self, node: Node) -> None:
-        """Have a node forward nothing any more, once everybody sends to the new holders of its addresses by themselves.
+        """Wait until a node forwards nothing any more, also nothing that an earlier run has left there.
 
         :raises RemoteError: when the node does not do it.
         """
-        time.sleep(max(0.0, self._moved + ANNOUNCED_SECONDS - time.monotonic()))
-        self._nodes.agent(node, "gateway", "clear", "all")
+        ending = self._ending.pop(node.name, None)
+        if ending is not None:
+            ending.result()
+        else:
+            self._end(node, time.monotonic())
+
+    def _end(self, node: Node, due: float) -> None:
+        """End the forwards of a node when it is time; where it still holds the address, what is forwarded goes on."""
+        time.sleep(max(0.0, due - time.monotonic()))
+        self._nodes.agent(node, "gateway", "end", "all")
+
+    @staticmethod
+    def _later(act: Callable[[], None]) -> Future[None]:
+        """Do it in a thread of its own: a forward must not outlast its use, whatever its runner waits for meanwhile."""
+        done: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                act()
+                done.set_result(None)
+            except BaseException as error:  # it belongs to whoever asks for the result
+                done.set_exception(error)
+
+        threading.Thread(target=run, name="gateway", daemon=True).start()
+        return done
+
+    def _owned(self) -> tuple[str, ...]:
+        return ("--owner", self._owner, "--expires", str(FORWARD_SECONDS))
 
     def _allow(self, address: str, nodes: list[Node]) -> None:
         """Make nodes eligible again. Where it fails, the release ends by its own expiry on the node."""

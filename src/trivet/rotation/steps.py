@@ -99,10 +99,10 @@ class NodeSteps:
 
         :raises TrivetError: when it cannot be done; the rotation then halts.
         """
+        self._nodes.want_session(self._node, step not in AGENT_EXCHANGED)
         if step in TAKES_OUT and self._change.kind is Kind.REPLACE and self._is_gone():
             self._tell("the machine does not answer: there is nothing to take out of use")
             return
-        self._nodes.want_session(self._node, step not in AGENT_EXCHANGED)
         {
             Step.HAND_OVER: self.hand_over,
             Step.DRAIN: self.drain,
@@ -223,7 +223,7 @@ class NodeSteps:
             self._gateway.move(address, self._node, self._gateway.next_holder(self._node))
 
     def stop(self) -> None:
-        """Stop the services of the node, which nobody sends to any more."""
+        """Stop the services of the node, once nothing comes by way of it any more."""
         self._gateway.settle(self._node)
         self._playbook("rotation/stop.yml", rotation_owner=self._owner)
 
@@ -323,6 +323,8 @@ class NodeSteps:
 
         :raises RotationHalted: when something stays broken, or busy beyond all patience.
         """
+        # Of a run that was broken off; the verdict would wait for it.
+        self._gateway.settle(self._node)
         # The copies of small indices are placed within seconds; one look less.
         placing = ("search", "allocation", "all", "--wait", str(PLACED_SECONDS))
         self._nodes.agent(self._node, *placing, timeout=60)
@@ -368,24 +370,27 @@ class NodeSteps:
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
         self._nodes.agent(self._node, "undrain", "all")
-        # The proxies learn of it at their next checks, and the node's own HAProxy serves already.
-        forwarding = self._come_home()
+        try:
+            # The proxies learn of it at their next checks, and the node's own HAProxy serves already.
+            self._come_home()
+        finally:
+            self._use()
+
+    def _come_home(self) -> None:
+        """Bring the node's gateway address home, while every node answers."""
+        try:
+            self._gateway.come_home(self._node)
+        except RemoteError as error:
+            # keepalived has given the addresses of a lost node to others; they are sorted out when it is back.
+            self._tell(f"the gateway addresses are left as they are: {error.message}")
+
+    def _use(self) -> None:
+        """Wait until every proxy uses the node, and have it take part in everything."""
         answers = self._answering(*self._until("--used-in", USED_BACKENDS), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to use {self._node.name} again")
         self._provider.step_back(self._node)
         everyone = ",".join(node.name for node in self._environment.nodes)
         self._answering("proxy", "release", "db_writer", "--ready", everyone)
-        for node in forwarding:
-            self._gateway.settle(node)
-
-    def _come_home(self) -> list[Node]:
-        """Bring the node's gateway address home, while every node answers; the nodes to settle afterwards."""
-        try:
-            return self._gateway.come_home(self._node)
-        except RemoteError as error:
-            # keepalived has given the addresses of a lost node to others; they are sorted out when it is back.
-            self._tell(f"the gateway addresses stay where they are: {error.message}")
-            return []
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
@@ -415,7 +420,7 @@ class NodeSteps:
 
     def undo_drain(self) -> None:
         """Take back what was done to a node that was not touched yet."""
-        # A forward that stands would send the address away again.
+        # A forward to a node that has died since would be of no use to anybody.
         self._gateway.settle(self._node)
         self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
         self.undrain()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import io
 import json
 import subprocess
 import sys
@@ -112,8 +111,12 @@ def test_a_session_answers_one_command_after_the_other(
     monkeypatch.setitem(commands.MODULES, "fake", "fake")
     monkeypatch.setitem(sys.modules, "trivet.agent.fake", SimpleNamespace(add_commands=fake_command))  # type: ignore[arg-type]
     questions = ['["fake", "first"]', '["fake", "ill"]', '["no", "such"]', "nonsense", '["fake", "last"]']
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(questions) + "\n"))
-    assert program.main(["session", "fake"]) == 0
+    asked = tmp_path / "questions"
+    asked.write_text("\n".join(questions) + "\n")
+    with asked.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert program.main(["session", "fake"]) == 0
+        assert stdin.read() == "", "what a command starts does not read the questions"
     ready, first, ill, unknown, nonsense, last, end = map(json.loads, capsys.readouterr().out.splitlines())
     assert ready == {"session": "ready"}
     assert first == {"code": 0, "answer": {"word": "first", "name": "n1"}}

@@ -85,7 +85,13 @@ def test_nobody_waits_who_does_not_ask_for_it(engine: Engine) -> None:
     assert [path for _, path in engine.asked] == ["/_cluster/settings"]
 
 
-def test_an_engine_that_refuses_is_an_error(engine: Engine) -> None:
+def test_a_cluster_that_cannot_say_is_left_to_the_verdict(engine: Engine) -> None:
     engine.health = (503, {"error": "no master"})
-    with pytest.raises(AgentError, match="503"):
+    assert run("allocation", "all", "--wait", "6")["placed"] is False
+
+
+def test_an_engine_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The discard port, where nothing listens.
+    monkeypatch.setattr(search, "SEARCH_PORT", 9)
+    with pytest.raises(AgentError, match="no search node answers"):
         run("allocation", "all", "--wait", "6")

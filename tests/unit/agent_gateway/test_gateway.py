@@ -198,6 +198,15 @@ def test_a_forward_of_an_address_that_has_moved_is_cleared_at_once(node: Node) -
     assert gateway.end_forward(FIRST, CONFIG) == "forward removed"
 
 
+def test_all_forwards_are_ended_each_in_its_way(node: Node) -> None:
+    run("forward", FIRST, "10.0.0.2")
+    run("forward", SECOND, "10.0.0.2")
+    ended = run("end", "all")["ended"]
+    assert ended[SECOND] == "forward removed"
+    assert ended[FIRST].startswith("new connections stay here")
+    assert run("end", SECOND)["ended"] == {}
+
+
 def test_nft_accepts_the_ruleset() -> None:
     forwards = {
         address: {"number": number, "next": "10.0.0.2", "retained": number == 2}

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +29,7 @@ class Ring:
         self.address = self.environment.gateways[1]
         self.held = held
         self.forwards = set(forwards)
+        self.releases: set[str] = set()
         self.refuses = refuses
         self.told: list[str] = []
         self.now = 1000.0
@@ -52,26 +54,39 @@ class Ring:
     def agent(self, node: Node, *words: str, timeout: float = 30.0) -> dict[str, Any]:
         if words[:2] == ("gateway", "held"):
             forwards = {self.address: {}} if node.name in self.forwards else {}
-            return {"held": [self.address] if node.name == self.held else [], "forwards": forwards, "releases": {}}
+            releases = {self.address: {}} if node.name in self.releases else {}
+            return {
+                "held": [self.address] if node.name == self.held else [],
+                "forwards": forwards,
+                "releases": releases,
+            }
         verb = words[1]
         self.told.append(f"{node.name} {verb}")
         if self.told[-1] == self.refuses:
             raise RemoteError(f"{node.name} refuses")
         if verb == "forward":
             self.forwards.add(node.name)
-        elif verb == "clear":
+        elif verb in ("clear", "end"):
             self.forwards.discard(node.name)
         elif verb == "take":
             self.held = node.name
         return {"connections": 0}
 
 
+class Later:
+    """What is done in a thread, at the moment when its result is asked for."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.result = act
+
+
 @pytest.fixture
 def moving(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes the move of a ring, whose clock stands unless somebody waits."""
+    """Makes the move of a ring, whose clock stands unless somebody waits; what is for later is done when asked for."""
 
     def made(ring: Ring) -> GatewayMove:
         monkeypatch.setattr(gateway_move, "time", ring)
+        monkeypatch.setattr(GatewayMove, "_later", staticmethod(Later))
         return GatewayMove(ring, "us", lambda _words: None)  # type: ignore[arg-type]
 
     return made
@@ -109,22 +124,40 @@ def test_nobody_waits_for_what_has_passed_meanwhile(moving: Any) -> None:
     assert ring.now == 1000.0 + 10 * ANNOUNCED_SECONDS
 
 
-def test_an_address_comes_home_from_wherever_it_is(moving: Any) -> None:
-    ring = Ring(held=NAMES[2])
-    home = ring.environment.nodes[1]
-    assert [node.name for node in moving(ring).come_home(home)] == [NAMES[2]]
-    assert ring.held == home.name
-
-
-def test_the_forward_that_a_killed_run_has_left_is_found_though_the_address_is_home(moving: Any) -> None:
-    ring = Ring(held=NAMES[1], forwards=[NAMES[2]])
-    move = moving(ring)
-    left = move.come_home(ring.environment.nodes[1])
-    assert [node.name for node in left] == [NAMES[2]]
-    assert ring.told == []
-    move.settle(left[0])
-    assert ring.now == 1000.0 + ANNOUNCED_SECONDS, "nobody knows when it was moved"
+def test_an_address_comes_home_from_wherever_it_is_and_nobody_forwards_it(moving: Any) -> None:
+    ring = Ring(held=NAMES[2], forwards=[NAMES[0]])
+    moving(ring).come_home(ring.environment.nodes[1])
+    assert ring.held == NAMES[1]
     assert ring.forwards == set()
+
+
+def test_what_a_killed_run_has_left_is_found_though_the_address_is_home(moving: Any) -> None:
+    ring = Ring(held=NAMES[1], forwards=[NAMES[2]])
+    ring.releases = {NAMES[0]}
+    moving(ring).come_home(ring.environment.nodes[1])
+    assert ring.told == [f"{NAMES[0]} allow", f"{NAMES[2]} end"]
+    assert ring.now == 1000.0, "it was moved long ago"
+
+
+def test_a_forward_ends_by_itself_while_its_runner_waits_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_move, "ANNOUNCED_SECONDS", 0.05)
+    ring = Ring(held=NAMES[1])
+    move = GatewayMove(ring, "us", lambda _words: None)  # type: ignore[arg-type]
+    move.move(ring.address, *ring.environment.nodes[1:])
+    assert ring.forwards == {NAMES[1]}
+    deadline = time.monotonic() + 5
+    while ring.forwards and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ring.forwards == set()
+    move.settle(ring.environment.nodes[1])
+
+
+def test_a_forward_that_does_not_end_is_an_error_of_whoever_relies_on_it(moving: Any) -> None:
+    ring = Ring(held=NAMES[1], refuses=f"{NAMES[1]} end")
+    move = moving(ring)
+    move.move(ring.address, *ring.environment.nodes[1:])
+    with pytest.raises(RemoteError, match="refuses"):
+        move.settle(ring.environment.nodes[1])
 
 
 def test_an_address_that_no_node_holds_is_not_moved(moving: Any) -> None:
