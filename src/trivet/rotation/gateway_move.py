@@ -34,7 +34,7 @@ class GatewayMove:
         self._nodes = nodes
         self._owner = owner
         self._tell = tell
-        self._ending: dict[str, Future[None]] = {}
+        self._ending: dict[str, list[Future[None]]] = {}
 
     def next_holder(self, node: Node) -> Node:
         """The node that takes the addresses of ``node``: the next one in ring order."""
@@ -106,23 +106,25 @@ class GatewayMove:
             # Whatever happened, everybody must be able to take the address at the next failure.
             moved = time.monotonic()
             self._allow(address, [old, *others])
-        self._ending[old.name] = self._later(partial(self._end, old, moved + ANNOUNCED_SECONDS))
+        ending = self._later(partial(self._end, old, address, moved + ANNOUNCED_SECONDS))
+        self._ending.setdefault(old.name, []).append(ending)
 
     def settle(self, node: Node) -> None:
         """Wait until a node forwards nothing any more, also nothing that an earlier run has left there.
 
         :raises RemoteError: when the node does not do it.
         """
-        ending = self._ending.pop(node.name, None)
-        if ending is not None:
+        for ending in self._ending.pop(node.name, []):
             ending.result()
-        else:
-            self._end(node, time.monotonic())
+        self._end(node, "all", time.monotonic())
 
-    def _end(self, node: Node, due: float) -> None:
-        """End the forwards of a node when it is time; where it still holds the address, what is forwarded goes on."""
+    def _end(self, node: Node, address: str, due: float) -> None:
+        """End a forward of a node when it is time; where the node still holds the address, what is forwarded goes on.
+
+        One address at a time: another one of the node may be on its way just then.
+        """
         time.sleep(max(0.0, due - time.monotonic()))
-        self._nodes.agent(node, "gateway", "end", "all")
+        self._nodes.agent(node, "gateway", "end", address)
 
     @staticmethod
     def _later(act: Callable[[], None]) -> Future[None]:

@@ -32,6 +32,7 @@ class Ring:
         self.releases: set[str] = set()
         self.refuses = refuses
         self.told: list[str] = []
+        self.asked: list[tuple[str, ...]] = []
         self.now = 1000.0
 
     def monotonic(self) -> float:
@@ -62,6 +63,7 @@ class Ring:
             }
         verb = words[1]
         self.told.append(f"{node.name} {verb}")
+        self.asked.append(words)
         if self.told[-1] == self.refuses:
             raise RemoteError(f"{node.name} refuses")
         if verb == "forward":
@@ -150,6 +152,17 @@ def test_a_forward_ends_by_itself_while_its_runner_waits_for_something_else(monk
         time.sleep(0.01)
     assert ring.forwards == set()
     move.settle(ring.environment.nodes[1])
+
+
+def test_two_addresses_of_a_node_end_each_by_itself(moving: Any) -> None:
+    ring = Ring(held=NAMES[1])
+    first, second = ring.environment.gateways[1], ring.environment.gateways[0]
+    move = moving(ring)
+    for address in (first, second):
+        move.move(address, *ring.environment.nodes[1:])
+    ring.asked.clear()
+    move.settle(ring.environment.nodes[1])
+    assert ring.asked == [("gateway", "end", word) for word in (first, second, "all")]
 
 
 def test_a_forward_that_does_not_end_is_an_error_of_whoever_relies_on_it(moving: Any) -> None:
