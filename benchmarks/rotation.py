@@ -132,14 +132,14 @@ def figures(own: list[dict[str, Any]], units: dict[str, dict[str, list[Span]]], 
     seconds = own[-1]["at"] - own[0]["at"]
     catch_up, machine = catch_up_spans(own, in_step), machine_spans(own)
     services = [span for kinds in units.values() for spans in kinds.values() for span in spans] + catch_up
-    floor = covered(services + machine)
+    whole, floor = total(services + machine), covered(services + machine)
     return {
         "seconds": round(seconds, 1),
         "services_seconds": round(total(services), 1),
         "machine_seconds": round(total(machine), 1),
-        "ratio": round(seconds / total(services + machine), 2),
+        "ratio": round(seconds / whole, 2) if whole else None,
         "floor_seconds": round(floor, 1),
-        "ratio_to_floor": round(seconds / floor, 2),
+        "ratio_to_floor": round(seconds / floor, 2) if floor else None,
         "steps": {line["step"]: line["seconds"] for line in own if line["kind"] == "end"},
         "units": {
             unit: {kind: round(total(spans), 1) for kind, spans in kinds.items()} for unit, kinds in units.items()

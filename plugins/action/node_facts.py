@@ -2,7 +2,7 @@
 """Looks at a node for ``trivet.commerce.node_facts``.
 
 Not by ``set_fact``: what that remembers carries where it was written, and Ansible reads a host's facts anew for every
-task and every look into ``hostvars``; with it each took three times as long (docs/performance.md).
+task and every look into ``hostvars``, most of whose time went into that (docs/performance.md).
 """
 
 from __future__ import annotations
