@@ -10,6 +10,8 @@ from pathlib import Path
 
 from trivet.paths import cache_directory, collections_path
 
+# Where Ansible looks besides the current folder; https://docs.ansible.com/ansible/latest/reference_appendices/config.html
+OPERATORS_CONFIGURATIONS = (Path("~/.ansible.cfg"), Path("/etc/ansible/ansible.cfg"))
 INVENTORY_PLUGINS = ("trivet.commerce.lab", "ansible.builtin.yaml", "ansible.builtin.ini", "ansible.builtin.auto")
 
 
@@ -31,10 +33,19 @@ def vault_password_file() -> Path:
     return path
 
 
+def configuration_file() -> Path:
+    """The configuration file of Ansible that holds: the operator's where there is one, else the one beside this module."""
+    if configured := os.environ.get("ANSIBLE_CONFIG"):
+        return Path(configured)
+    theirs = [path.expanduser() for path in OPERATORS_CONFIGURATIONS if path.expanduser().is_file()]
+    return theirs[0] if theirs else Path(__file__).with_name("ansible.cfg")
+
+
 def ansible_environment() -> dict[str, str]:
     """Settings of every Ansible process that Trivet starts."""
     cache = cache_directory()
     return {
+        "ANSIBLE_CONFIG": str(configuration_file()),
         # ansible-runner looks ansible-playbook up here.
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
         "ANSIBLE_COLLECTIONS_PATH": collections_path(),

@@ -39,6 +39,12 @@ def test_documented_defaults_are_the_defaults(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_the_verb_validate_checks_what_main_checks(role: str) -> None:
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    assert specs["validate"]["options"] == specs["main"]["options"]
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_variables_have_the_prefix_of_their_role(role: str) -> None:
     assert [name for name in defaults(role) if not name.startswith(f"{role}_")] == []
 
