@@ -31,32 +31,13 @@ _raw:
 """
 
 import base64
-import hashlib
 import importlib.util
-import io
-import json
-import zipfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
-PACKAGES = ("agent", "health")
-STARTER = """\
-import sys
-
-# Where `trivet-agent compile` keeps what it made of these sources for this Python; without it they are used themselves.
-sys.path.insert(0, f"/usr/local/lib/trivet/compiled/{key}-{{sys.implementation.cache_tag}}")
-
-from trivet.agent.__main__ import main
-
-sys.exit(main())
-"""
-PACKAGE = "# SPDX-License-Identifier: GPL-3.0-or-later\n"
-TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that the zip format knows."""
-
 
 def package_root() -> Path:
     """The folder of the package ``trivet``.
@@ -74,22 +55,14 @@ def package_root() -> Path:
     raise AnsibleLookupError(f"the agent's source is neither in {beside} nor in an installed package «trivet»")
 
 
-def build(root: Path) -> bytes:
-    """The zip application from the package in ``root``; the same source gives the same bytes."""
-    contents = {"trivet/__init__.py": PACKAGE}
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            contents[f"trivet/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
-    key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
-    contents["__main__.py"] = STARTER.format(key=key)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(contents.items()):
-            entry = zipfile.ZipInfo(name, TIMESTAMP)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content)
-    return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+def archive(root: Path) -> ModuleType:
+    """The module ``trivet.agent.archive`` of that package, which need not be importable by its name."""
+    spec = importlib.util.spec_from_file_location("trivet_agent_archive", root / "agent" / "archive.py")
+    if spec is None or spec.loader is None:
+        raise AnsibleLookupError(f"{root}/agent/archive.py cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class LookupModule(LookupBase):
@@ -100,4 +73,5 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         if terms:
             raise AnsibleLookupError("agent_zipapp takes no terms")
-        return [base64.b64encode(build(package_root())).decode("ascii")]
+        root = package_root()
+        return [base64.b64encode(archive(root).build(root)).decode("ascii")]

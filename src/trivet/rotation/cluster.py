@@ -18,6 +18,7 @@ from trivet.errors import RemoteError, TrivetError
 from trivet.model import Environment, Node, Size
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
+from trivet.rotation.agents import foreign_agents
 from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
@@ -88,6 +89,9 @@ class Cluster(Protocol):
 
     def table_warnings(self) -> tuple[str, ...]:
         """Tables that Galera does not keep alike on all members, in words."""
+
+    def foreign_agents(self) -> tuple[str, ...]:
+        """Names of the nodes whose agent is not the one that this runner was made with."""
 
     def record(self, size: str) -> None:
         """Remember the size as the environment's own."""
@@ -171,6 +175,10 @@ class LiveCluster:
     def table_warnings(self) -> tuple[str, ...]:
         """Tables that Galera does not keep alike on all members, in words."""
         return table_warnings(self._nodes)
+
+    def foreign_agents(self) -> tuple[str, ...]:
+        """Names of the nodes whose agent is not the one that this runner was made with."""
+        return foreign_agents(self._nodes)
 
     def record(self, size: str) -> None:
         """Have the provider remember the size where it keeps the inventory."""

@@ -125,6 +125,14 @@ class Planner:
                     "restore the old value in the inventory, or build a second environment and move to it",
                 )
             )
+        if foreign := self._cluster.foreign_agents():
+            refusals.append(
+                Refusal(
+                    f"the agent of {' and '.join(foreign)} is of another version of Trivet than this runner, and may not "
+                    f"know what it asks",
+                    f"trivet converge {label}",
+                )
+            )
         # A node that is replaced may be the reason why the environment is not healthy.
         excused = change.nodes[0] if change.kind is Kind.REPLACE else None
         reasons = view.not_serving(but=excused) if excused else view.blocking()

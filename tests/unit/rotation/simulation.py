@@ -85,6 +85,7 @@ class World:
     strangers: tuple[str, ...] = ()
     session_mib: int = 1
     table_warnings: tuple[str, ...] = ()
+    foreign_agents: tuple[str, ...] = ()
     least_serving: int = 3
 
     def note(self, what: str) -> None:
@@ -197,6 +198,9 @@ class Handle:
 
     def table_warnings(self) -> tuple[str, ...]:
         return self.world.table_warnings
+
+    def foreign_agents(self) -> tuple[str, ...]:
+        return self.world.foreign_agents
 
     def lease_holder(self) -> str | None:
         return f"{self.world.lease[0]} for: {self.world.lease[1]}" if self.world.lease else None

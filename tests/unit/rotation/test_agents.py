@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change is refused while a node has another agent than the runner's."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, cast
+
+from simulation import Handle, World, change_of, environment
+
+import trivet.agent
+from trivet.agent import archive
+from trivet.model import Node
+from trivet.remote import Nodes, RemoteResult
+from trivet.rotation.agents import foreign_agents
+from trivet.rotation.change import Kind
+from trivet.rotation.rotations import Rotations
+
+OWN = hashlib.sha256(archive.build(Path(trivet.agent.__file__).parents[1])).hexdigest()
+
+
+class Answering:
+    """Nodes that say the checksum of their agent."""
+
+    def __init__(self, *results: RemoteResult) -> None:
+        self.environment = environment()
+        self.results = results
+
+    def run_on(self, _nodes: tuple[Node, ...], command: list[str], timeout: float) -> tuple[RemoteResult, ...]:
+        assert command == ["sha256sum", "/usr/local/lib/trivet/agent.pyz"]
+        return self.results
+
+
+def found(*results: RemoteResult) -> tuple[str, ...]:
+    return foreign_agents(cast("Nodes", Answering(*results)))
+
+
+def test_another_agent_and_none_are_foreign_and_a_silent_node_is_not() -> None:
+    same = RemoteResult("node-1", 0, f"{OWN}  {archive.INSTALLED}\n", "")
+    other = RemoteResult("node-2", 0, f"{'0' * 64}  {archive.INSTALLED}\n", "")
+    none = RemoteResult("node-3", 1, "", "No such file or directory")
+    silent = RemoteResult.unreached("node-4", "no route")
+    assert found(same, other, none, silent) == ("node-2", "node-3")
+
+
+def test_a_change_is_refused_before_anything_is_touched() -> None:
+    plan: Any = Rotations(environment(), connect=Handle(World(foreign_agents=("node-2",)))).plan(change_of(Kind.RESIZE))
+    (refusal,) = plan.refusals
+    assert "the agent of node-2" in refusal.reason
+    assert refusal.next_command.startswith("trivet converge ")
