@@ -39,6 +39,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+
 def package_root() -> Path:
     """The folder of the package ``trivet``.
 

@@ -128,7 +128,7 @@ class Planner:
         if foreign := self._cluster.foreign_agents():
             refusals.append(
                 Refusal(
-                    f"the agent of {' and '.join(foreign)} is of another version of Trivet than this runner, and may not "
+                    f"the agent of {' and '.join(foreign)} is of another Trivet than this runner, and may not "
                     f"know what it asks",
                     f"trivet converge {label}",
                 )
