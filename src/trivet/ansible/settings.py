@@ -34,7 +34,7 @@ def vault_password_file() -> Path:
 
 
 def configuration_file() -> Path:
-    """The configuration file of Ansible that holds: the operator's where there is one, else the one beside this module."""
+    """The configuration file of Ansible that holds: the operator's where there is one, else that beside this module."""
     if configured := os.environ.get("ANSIBLE_CONFIG"):
         return Path(configured)
     theirs = [path.expanduser() for path in OPERATORS_CONFIGURATIONS if path.expanduser().is_file()]
