@@ -56,7 +56,7 @@ def package_root() -> Path:
     raise AnsibleLookupError(f"the agent's source is neither in {beside} nor in an installed package «trivet»")
 
 
-def archive(root: Path) -> ModuleType:
+def archive_module(root: Path) -> ModuleType:
     """The module ``trivet.agent.archive`` of that package, which need not be importable by its name."""
     spec = importlib.util.spec_from_file_location("trivet_agent_archive", root / "agent" / "archive.py")
     if spec is None or spec.loader is None:
@@ -75,4 +75,4 @@ class LookupModule(LookupBase):
         if terms:
             raise AnsibleLookupError("agent_zipapp takes no terms")
         root = package_root()
-        return [base64.b64encode(archive(root).build(root)).decode("ascii")]
+        return [base64.b64encode(archive_module(root).build(root)).decode("ascii")]

@@ -32,18 +32,34 @@ TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def build(root: Path) -> bytes:
-    """The zip application from the package ``trivet`` in ``root``; the same source gives the same bytes."""
-    contents = {"trivet/__init__.py": PACKAGE}
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            contents[f"trivet/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
-    key = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
-    contents["__main__.py"] = STARTER.format(key=key)
+    """The zip application from the package ``trivet`` in ``root``; the same source gives the same bytes.
+
+    With another zlib the bytes may differ; what it starts with (``starter``) does not.
+    """
+    sources = _sources(root)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in sorted(contents.items()):
+        for name, content in sorted({**sources, "__main__.py": _starter(sources)}.items()):
             entry = zipfile.ZipInfo(name, TIMESTAMP)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
     return b"#!/usr/bin/env python3\n" + buffer.getvalue()
+
+
+def starter(root: Path) -> str:
+    """What the zip application of the package in ``root`` starts with: it names all sources by their checksum."""
+    return _starter(_sources(root))
+
+
+def _sources(root: Path) -> dict[str, str]:
+    """The sources by their name in the archive."""
+    contents = {"trivet/__init__.py": PACKAGE}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            contents[f"trivet/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
+    return contents
+
+
+def _starter(sources: dict[str, str]) -> str:
+    return STARTER.format(key=hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:16])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trivet.paths import cache_directory, collections_path
 
-# Where Ansible looks besides the current folder; https://docs.ansible.com/ansible/latest/reference_appendices/config.html
+# Where Ansible looks besides the current folder: https://docs.ansible.com/ansible/latest/reference_appendices/config.html
 OPERATORS_CONFIGURATIONS = (Path("~/.ansible.cfg"), Path("/etc/ansible/ansible.cfg"))
 INVENTORY_PLUGINS = ("trivet.commerce.lab", "ansible.builtin.yaml", "ansible.builtin.ini", "ansible.builtin.auto")
 
@@ -34,7 +34,10 @@ def vault_password_file() -> Path:
 
 
 def configuration_file() -> Path:
-    """The configuration file of Ansible that holds: the operator's where there is one, else that beside this module."""
+    """The configuration file of Ansible that holds: the operator's where there is one, else that beside this module.
+
+    One in the current folder does not count: ansible-runner starts playbooks elsewhere, and all programs shall agree.
+    """
     if configured := os.environ.get("ANSIBLE_CONFIG"):
         return Path(configured)
     theirs = [path.expanduser() for path in OPERATORS_CONFIGURATIONS if path.expanduser().is_file()]

@@ -125,7 +125,9 @@ class Planner:
                     "restore the old value in the inventory, or build a second environment and move to it",
                 )
             )
-        if foreign := self._cluster.foreign_agents():
+        # A node that is replaced may be the reason why the environment is not healthy.
+        excused = change.nodes[0] if change.kind is Kind.REPLACE else None
+        if foreign := [name for name in self._cluster.foreign_agents() if name != excused]:
             refusals.append(
                 Refusal(
                     f"the agent of {' and '.join(foreign)} is of another Trivet than this runner, and may not "
@@ -133,8 +135,6 @@ class Planner:
                     f"trivet converge {label}",
                 )
             )
-        # A node that is replaced may be the reason why the environment is not healthy.
-        excused = change.nodes[0] if change.kind is Kind.REPLACE else None
         reasons = view.not_serving(but=excused) if excused else view.blocking()
         if reasons:
             refusals.append(

@@ -130,13 +130,13 @@ def test_a_session_answers_one_command_after_the_other(
 def test_the_same_source_gives_the_same_zip_application(zipapp: ModuleType) -> None:
     root = zipapp.package_root()
     assert root == ROOT / "src" / "trivet"
-    assert zipapp.archive(root).build(root) == zipapp.archive(root).build(root)
+    assert zipapp.archive_module(root).build(root) == zipapp.archive_module(root).build(root)
 
 
 def test_the_zip_application_runs_isolated(zipapp: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "agent.pyz"
     root = zipapp.package_root()
-    path.write_bytes(zipapp.archive(root).build(root))
+    path.write_bytes(zipapp.archive_module(root).build(root))
     done = subprocess.run(
         [sys.executable, "-I", "-S", path, "--help"], capture_output=True, text=True, timeout=60, check=True
     )
