@@ -17,6 +17,7 @@ from trivet.errors import RemoteError, RotationHalted
 from trivet.model import Node
 from trivet.remote import Nodes
 
+# As gateway_connections_timeout_seconds of role gateway, whose verbs move addresses without a runner (a test).
 CONNECTIONS_SECONDS = 50
 # The repeated gratuitous ARP of the new holder is out by then (garp_master_delay of role gateway).
 ANNOUNCED_SECONDS = 2.0

@@ -6,16 +6,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from simulation import NAMES, environment
 
 from trivet.errors import RemoteError, RotationHalted
 from trivet.model import Environment, Node
 from trivet.remote.result import RemoteResult
 from trivet.rotation import gateway_move
-from trivet.rotation.gateway_move import ANNOUNCED_SECONDS, GatewayMove
+from trivet.rotation.gateway_move import ANNOUNCED_SECONDS, CONNECTIONS_SECONDS, GatewayMove
 
 
 class Ring:
@@ -200,3 +202,8 @@ def test_everybody_may_take_an_address_that_did_not_arrive(moving: Any) -> None:
     with pytest.raises(RotationHalted, match=f"did not come to {NAMES[2]}"):
         moving(ring).move(ring.address, *ring.environment.nodes[1:])
     assert ring.told[-2:] == [f"{NAMES[1]} allow", f"{NAMES[0]} allow"]
+
+
+def test_the_runner_waits_for_connections_as_long_as_the_role() -> None:
+    defaults = Path(__file__).resolve().parents[3] / "roles/gateway/defaults/main.yml"
+    assert yaml.safe_load(defaults.read_text())["gateway_connections_timeout_seconds"] == CONNECTIONS_SECONDS
