@@ -23,7 +23,7 @@ ROOT = Path(trivet.agent.__file__).parents[1]
 
 
 class Answering:
-    """Nodes that say the checksum of their agent."""
+    """Nodes that say what their agent's archive starts with."""
 
     def __init__(self, *results: RemoteResult) -> None:
         self.environment = environment()
