@@ -66,7 +66,10 @@ def _facts(result: RemoteResult, asked_at: float, answered_at: float) -> NodeFac
     if not result.reached:
         return Unreachable(f"SSH: {result.error or 'no answer'}")
     try:
-        return facts_from_dict(json.loads(result.output), asked_at=asked_at, answered_at=answered_at)
+        answer = json.loads(result.output)
+        if not isinstance(answer, dict):
+            raise TypeError("facts are an object")
+        return facts_from_dict(answer, asked_at=asked_at, answered_at=answered_at)
     except (ValueError, TypeError, KeyError):
         words = result.error.splitlines()[-1] if result.error else f"exit code {result.code}"
         return Unreachable(f"the agent did not answer: {words}")
