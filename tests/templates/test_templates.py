@@ -199,6 +199,9 @@ def test_mariadb_of_a_member(number: int, node: str, production: Environment) ->
     options = dict(item.split("=", 1) for item in settings["wsrep_provider_options"].strip('"').split(";"))
     assert options["gmcast.listen_addr"] == f"tcp://{address}:4567"
     assert options["gcache.recover"] == options["pc.recovery"] == "yes"
+    # Writes wait for these while a member joins or leaves.
+    beats = ("evs.keepalive_period", "evs.inactive_check_period", "evs.join_retrans_period")
+    assert {options[name] for name in beats} == {"PT0.1S"}
 
 
 def test_mariadb_of_one_node_forms_its_own_cluster(integration: Environment) -> None:
