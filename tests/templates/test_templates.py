@@ -461,6 +461,9 @@ def test_search_names_its_first_members_only_while_it_is_formed(
     unit = production.written("elasticsearch", node, elasticsearch_engine=engine)
     formation = f"/etc/systemd/system/{engine}.service.d/trivet.conf"
     assert "EnvironmentFile=-/run/trivet-elasticsearch.env" in unit[formation].lines
+    # Started after what other nodes wait for, used like it.
+    assert "Nice=15" in unit[formation].lines
+    assert any(line.startswith("ExecStartPost=+") and "renice --priority 0" in line for line in unit[formation].lines)
     assert settings["discovery.seed_hosts"] == [f"{address}:9300" for address in ADDRESSES.values()]
     assert settings["gateway.recover_after_data_nodes"] == 2
     assert settings["network.host"] == ADDRESSES[node]

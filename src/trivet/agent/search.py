@@ -19,8 +19,15 @@ from trivet.health.http import OK, Response, exchange
 ANSWER_SECONDS = 30.0
 TIMED_OUT = 408
 """The status of a health that was not reached in time."""
+CREATED = 201
+NOT_FOUND = 404
 ALLOCATION_SECONDS = 3600.0
 """How long an allocation stays limited whose caller does not say."""
+WARM_INDEX = "trivet-warm"
+"""A few documents of Trivet's own, hidden, with a copy on every node also while the allocation of others is limited."""
+WARM_COPY_SECONDS = 3.0
+WARM_SEARCHES = 8
+WARM_SECONDS = 2.0
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,6 +44,10 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     allocation.set_defaults(run=run_allocation)
     commands.add_parser("flush", help="write to disk what the logs hold").set_defaults(run=run_flush)
+    warm = commands.add_parser(
+        "warm", help="search on this node's engine, before it gets a copy of what customers search"
+    )
+    warm.set_defaults(run=run_warm)
 
 
 def run_allocation(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,14 +85,15 @@ def allow_all(config: Mapping[str, Any]) -> None:
     request(config, "PUT", "/_cluster/settings", {"persistent": removed, "transient": {SEARCH_ALLOCATION: None}})
 
 
-def placed(config: Mapping[str, Any], seconds: float) -> bool:
-    """Whether every copy is where it belongs; waits so long for it at most.
+def placed(config: Mapping[str, Any], seconds: float, index: str = "") -> bool:
+    """Whether every copy is where it belongs, of one index or of all; waits so long for it at most.
 
     Where copies begin to move is decided some time after the allocation was set: that none does says nothing.
     """
+    path = f"/_cluster/health/{index}" if index else "/_cluster/health"
     query = f"wait_for_status=green&wait_for_no_relocating_shards=true&timeout={seconds:.0f}s"
     try:
-        return not request(config, "GET", f"/_cluster/health?{query}", also=(TIMED_OUT,))["timed_out"]
+        return not request(config, "GET", f"{path}?{query}", also=(TIMED_OUT,))["timed_out"]
     except AgentError:
         # The cluster elects its manager, or is too busy to say: the verdict will tell.
         return False
@@ -91,6 +103,71 @@ def run_flush(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str,
     """Flush all indices: a node that comes back has less to replay."""
     shards = request(config, "POST", "/_flush").get("_shards", {})
     return {"shards": shards, "flushed": shards.get("failed", 0) == 0}
+
+
+def run_warm(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Have this node's engine answer searches before it gets copies of the indices that customers search.
+
+    Searches go to a copy from the moment that it is there, also by way of other nodes, and the first one on an engine
+    that has just started loads and interprets code for a tenth of a second or several: nobody should wait for it.
+
+    Returns:
+        how many searches there were, and the milliseconds of the first and of the last one.
+
+    Raises:
+        AgentError: no node of the search cluster answers, this node's engine answers no search, or the index of the
+            searches has no copy here in time.
+    """
+    _ensure_warm_index(config)
+    if not placed(config, WARM_COPY_SECONDS, WARM_INDEX):
+        raise AgentError(f"index {WARM_INDEX} has no copy on this node after {WARM_COPY_SECONDS:.0f} s")
+    address = NodeConfig.from_mapping(config).address
+    milliseconds: list[float] = []
+    end = time.monotonic() + WARM_SECONDS
+    while len(milliseconds) < WARM_SEARCHES and time.monotonic() < end:
+        milliseconds.append(_search_milliseconds(address))
+    return {"searches": len(milliseconds), "first_ms": milliseconds[0], "last_ms": milliseconds[-1]}
+
+
+def _ensure_warm_index(config: Mapping[str, Any]) -> None:
+    if WARM_INDEX in request(config, "GET", f"/{WARM_INDEX}", also=(NOT_FOUND,)):
+        return
+    index = {
+        "hidden": True,
+        "number_of_shards": 1,
+        "auto_expand_replicas": "0-all",
+        # Stands above what is set for the whole cluster.
+        "routing.allocation.enable": "all",
+    }
+    fields = {"name": {"type": "text"}, "kind": {"type": "keyword"}, "price": {"type": "double"}}
+    request(config, "PUT", f"/{WARM_INDEX}", {"settings": {"index": index}, "mappings": {"properties": fields}})
+    for number, name in enumerate(("red wool scarf", "blue cotton shirt", "green linen shirt"), start=1):
+        document = {"name": name, "kind": name.split()[-1], "price": 10.0 * number}
+        request(config, "PUT", f"/{WARM_INDEX}/_doc/{number}?refresh=true", document, also=(CREATED,))
+
+
+def _search_milliseconds(address: str) -> float:
+    """One search like that of a shop (text with mistakes, a filter, counts, an order) on the engine of one node.
+
+    Raises:
+        AgentError: it does not answer, or with an error.
+    """
+    text = {"multi_match": {"query": "bleu shirt", "fields": ["name^3"], "fuzziness": "AUTO", "prefix_length": 1}}
+    begun = {"match_phrase_prefix": {"name": {"query": "blue cotton sh"}}}
+    search = {
+        "size": 24,
+        "query": {"bool": {"should": [text, begun], "filter": [{"range": {"price": {"gte": 1}}}]}},
+        "aggs": {"kinds": {"terms": {"field": "kind"}}, "prices": {"stats": {"field": "price"}}},
+        "sort": ["_score", {"price": "desc"}],
+    }
+    started = time.monotonic()
+    try:
+        response = _exchange(address, "POST", f"/{WARM_INDEX}/_search?preference=_local", search)
+    except (OSError, ValueError) as problem:
+        raise AgentError(f"{address}: {problem}") from problem
+    if response.status != OK:
+        raise AgentError(f"a search on {address}: {response.status} {response.body[:300].decode(errors='replace')}")
+    return round((time.monotonic() - started) * 1000, 1)
 
 
 def request(

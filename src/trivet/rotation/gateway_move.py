@@ -19,8 +19,8 @@ from trivet.remote import Nodes
 
 # As gateway_connections_timeout_seconds of role gateway, whose verbs move addresses without a runner (a test).
 CONNECTIONS_SECONDS = 50
-# The repeated gratuitous ARP of the new holder is out by then (garp_master_delay of role gateway).
-ANNOUNCED_SECONDS = 2.0
+# The repeated gratuitous ARP of the new holder is out by then: vrrp_garp_master_delay of role gateway is 1 s.
+ANNOUNCED_SECONDS = 1.5
 # Longer than a move takes. What a killed runner has left is not to send customers to a node that has died since.
 FORWARD_SECONDS = 120
 

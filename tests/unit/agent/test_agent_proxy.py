@@ -150,3 +150,14 @@ def test_a_wait_ends_with_the_reason_when_its_time_is_over(monkeypatch: pytest.M
     arguments = {"server": "two", "used_in": ("-1",), "idle_in": None, "timeout": 0.0}
     assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 DOWN"}
     assert proxy.run_wait(argparse.Namespace(**{**arguments, "server": "one"}), {}) == {"done": True, "why": ""}
+
+
+def test_a_server_that_is_to_be_idle_gets_nothing_new_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = FakeRuntime("", up=("one", "two"))
+    monkeypatch.setattr(proxy, "Runtime", lambda: runtime)
+    arguments = {"server": "two", "used_in": None, "idle_in": ("web",), "timeout": 0.0}
+    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 UP"}
+    # Told once for each look in which HAProxy still gave it work, and nothing about the others.
+    assert runtime.orders == ["set server -1/two weight 0%"]
+    proxy.run_wait(argparse.Namespace(**{**arguments, "server": "three"}), {})
+    assert len(runtime.orders) == 1

@@ -28,11 +28,28 @@ CONFIG = {
 
 
 class Engine:
-    """Answers every health with a status, and says what it was asked."""
+    """Answers every health and every search with a status, knows its indices, and says what it was asked."""
 
     def __init__(self) -> None:
         self.health = (200, {"timed_out": False})
+        self.search = 200
+        self.indices: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        self.asked.append((method, path))
+        index, _, rest = path.strip("/").partition("/")
+        if "health" in path:
+            return self.health
+        if rest.startswith("_search"):
+            return self.search, {}
+        if rest.startswith("_doc"):
+            return 201, {"result": "created"}
+        if index.startswith("_"):
+            return 200, {}
+        if method == "PUT":
+            self.indices[index] = json.loads(body)
+        return (200, {index: self.indices[index]}) if index in self.indices else (404, {"status": 404})
 
 
 @pytest.fixture
@@ -42,15 +59,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            made.asked.append((self.command, self.path))
-            status, said = made.health if "health" in self.path else (200, {})
+            length = int(self.headers.get("Content-Length") or 0)
+            status, said = made.answer(self.command, self.path, self.rfile.read(length))
             body = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = answer
+        do_GET = do_PUT = do_POST = answer
 
         def log_message(self, *_words: object) -> None:
             pass
@@ -95,3 +112,36 @@ def test_an_engine_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(search, "SEARCH_PORT", 9)
     with pytest.raises(AgentError, match="no search node answers"):
         run("allocation", "all", "--wait", "6")
+
+
+def test_an_engine_searches_its_own_copy_of_an_index_of_ours(engine: Engine) -> None:
+    said = run("warm")
+    searches = [path for method, path in engine.asked if method == "POST"]
+    assert searches == ["/trivet-warm/_search?preference=_local"] * said["searches"]
+    assert said["searches"] == search.WARM_SEARCHES
+    assert said["first_ms"] > 0 and said["last_ms"] > 0
+    settings = engine.indices["trivet-warm"]["settings"]["index"]
+    # On every node, also while the copies of other indices stay where they are; and in nobody's list of indices.
+    assert settings["auto_expand_replicas"] == "0-all"
+    assert settings["routing.allocation.enable"] == "all"
+    assert settings["hidden"] is True
+
+
+def test_the_index_of_the_searches_is_made_once(engine: Engine) -> None:
+    run("warm")
+    engine.asked.clear()
+    run("warm")
+    assert not [path for method, path in engine.asked if method == "PUT"]
+
+
+def test_searches_wait_for_the_copy_and_say_when_there_is_none(engine: Engine) -> None:
+    engine.health = (408, {"timed_out": True})
+    with pytest.raises(AgentError, match="trivet-warm has no copy"):
+        run("warm")
+    assert not [path for method, path in engine.asked if method == "POST"]
+
+
+def test_a_search_that_fails_is_an_error(engine: Engine) -> None:
+    engine.search = 503
+    with pytest.raises(AgentError, match=r"a search on 127\.0\.0\.1: 503"):
+        run("warm")

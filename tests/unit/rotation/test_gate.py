@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from simulation import NAMES, change_of, environment
 
-from trivet.errors import RotationHalted
+from trivet.errors import RemoteError, RotationHalted
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.rotation import steps as steps_module
@@ -38,13 +38,21 @@ class Clock:
 class FakeNodes:
     """Agents that do all they are told, and when they were told to keep the drain."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, warm: RemoteError | None = None) -> None:
         self.clock = clock
+        self.warm = warm
         self.drained_at: list[float] = []
+        self.searched: list[str] = []
 
     def agent(self, _node: object, *words: str, timeout: float = 30) -> dict[str, Any]:
         if words[0] == "drain":
             self.drained_at.append(self.clock.now)
+        if words[0] == "search":
+            self.searched.append(words[1])
+        if words[:2] == ("search", "warm"):
+            if self.warm:
+                raise self.warm
+            return {"searches": 8, "first_ms": 120.0, "last_ms": 15.0}
         return {}
 
 
@@ -53,13 +61,17 @@ def gate(
     *findings: Finding,
     well_after: float = 10**9,
     looks: list[bool] | None = None,
+    warm: RemoteError | None = None,
+    told: list[str] | None = None,
 ) -> tuple[float, FakeNodes]:
     """Pass the gate while these are found; the seconds that it took.
 
     :param looks: is given, of each look, whether every node was asked everything.
+    :param warm: why the search engine does not answer its first searches.
+    :param told: is given the lines of progress.
     """
     clock = Clock()
-    nodes = FakeNodes(clock)
+    nodes = FakeNodes(clock, warm)
     began = clock.now
     monkeypatch.setattr(steps_module, "time", clock)
     monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
@@ -72,7 +84,8 @@ def gate(
 
     monkeypatch.setattr(NodeSteps, "_look", look)
     described = environment()
-    taken = NodeSteps(described, nodes, described.node(NODE), change_of(Kind.RESIZE), "us", lambda text: None)  # type: ignore[arg-type]
+    tell = [].append if told is None else told.append
+    taken = NodeSteps(described, nodes, described.node(NODE), change_of(Kind.RESIZE), "us", tell)  # type: ignore[arg-type]
     try:
         taken.gate()
     finally:
@@ -110,3 +123,15 @@ def test_a_long_gate_keeps_the_drain_from_expiring(monkeypatch: pytest.MonkeyPat
     passed, nodes = gate(monkeypatch, BUSY_THERE, well_after=GATE_SECONDS - 10)
     looked = [1000.0, *nodes.drained_at, 1000.0 + passed]
     assert max(later - earlier for earlier, later in pairwise(looked)) < DRAIN_EXPIRES_SECONDS / 10
+
+
+def test_the_engine_searches_before_customers_can_reach_its_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, nodes = gate(monkeypatch)
+    assert nodes.searched == ["warm", "allocation"]
+
+
+def test_an_engine_that_does_not_search_is_told_and_judged_by_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    _, nodes = gate(monkeypatch, warm=RemoteError("no copy here"), told=told)
+    assert nodes.searched == ["warm", "allocation"]
+    assert told == ["the first searches will be slow: no copy here"]
