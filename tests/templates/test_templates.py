@@ -16,6 +16,7 @@ from trivet.agent.alerts import Alerts
 from trivet.agent.heal import Settings
 from trivet.health.config import BRICK, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
+from trivet.rotation.gateway_move import ANNOUNCED_SECONDS
 
 NODES = ["production-1", "production-2", "production-3"]
 ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))
@@ -199,9 +200,22 @@ def test_mariadb_of_a_member(number: int, node: str, production: Environment) ->
     options = dict(item.split("=", 1) for item in settings["wsrep_provider_options"].strip('"').split(";"))
     assert options["gmcast.listen_addr"] == f"tcp://{address}:4567"
     assert options["gcache.recover"] == options["pc.recovery"] == "yes"
+
+
+def test_mariadb_speaks_often_while_the_group_changes(production: Environment) -> None:
+    def beats(**overrides: str) -> tuple[str, str, str]:
+        line = production.written("mariadb_galera", **overrides)[CNF].settings["wsrep_provider_options"]
+        options = dict(item.split("=", 1) for item in line.strip('"').split(";"))
+        return (
+            options["evs.keepalive_period"],
+            options["evs.inactive_check_period"],
+            options["evs.join_retrans_period"],
+        )
+
     # Writes wait for these while a member joins or leaves.
-    beats = ("evs.keepalive_period", "evs.inactive_check_period", "evs.join_retrans_period")
-    assert {options[name] for name in beats} == {"PT0.1S"}
+    assert beats() == ("PT0.1S", "PT0.1S", "PT0.1S")
+    own = {"mariadb_galera_keepalive_period": "PT0.4S", "mariadb_galera_join_retransmit_period": "PT0.6S"}
+    assert beats(**own) == ("PT0.4S", "PT0.4S", "PT0.6S")
 
 
 def test_mariadb_of_one_node_forms_its_own_cluster(integration: Environment) -> None:
@@ -363,6 +377,12 @@ def test_keepalived_of_a_node(node: str, production: Environment) -> None:
     assert lines.count(f"unicast_src_ip {ADDRESSES[node]}") == 3
 
 
+def test_keepalived_repeats_itself_before_a_former_holder_forwards_no_more(production: Environment) -> None:
+    lines = production.written("gateway", NODES[0])["/etc/keepalived/keepalived.conf"].lines
+    delays = {line.split()[1] for line in lines if line.startswith("vrrp_garp_master_delay")}
+    assert {float(delay) + 0.5 for delay in delays} == {ANNOUNCED_SECONDS}
+
+
 def test_keepalived_of_one_node_tells_nobody(integration: Environment) -> None:
     assert [entry["peers"] for entry in instances(integration, "integration-1")] == [["127.0.0.1"]]
 
@@ -461,9 +481,6 @@ def test_search_names_its_first_members_only_while_it_is_formed(
     unit = production.written("elasticsearch", node, elasticsearch_engine=engine)
     formation = f"/etc/systemd/system/{engine}.service.d/trivet.conf"
     assert "EnvironmentFile=-/run/trivet-elasticsearch.env" in unit[formation].lines
-    # Started after what other nodes wait for, used like it.
-    assert "Nice=15" in unit[formation].lines
-    assert any(line.startswith("ExecStartPost=+") and "renice --priority 0" in line for line in unit[formation].lines)
     assert settings["discovery.seed_hosts"] == [f"{address}:9300" for address in ADDRESSES.values()]
     assert settings["gateway.recover_after_data_nodes"] == 2
     assert settings["network.host"] == ADDRESSES[node]

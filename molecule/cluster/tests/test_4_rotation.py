@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from testinfra.host import Host
+
 from trivet.api import Environment, measured
 from trivet.lab import Lab, LabState
 from trivet.rotation.journal import state_directory
@@ -32,3 +34,17 @@ def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     assert [line["kind"] for line in rotation.lines][-2:] == ["snapshot", "done"]
     shown = json.loads(next(reports_directory(lab.name).glob("*-resize.json")).read_text())
     assert shown["ok"] is True, shown
+
+
+def test_nothing_of_their_start_is_left_on_the_search_engines(nodes: list[Host], lab: LabState) -> None:
+    for node in nodes:
+        # Each began its start with a low priority.
+        started = node.check_output("systemctl show --property MainPID --value opensearch")
+        threads = node.check_output(f"ps -L -o ni= -p {started}").split()
+        assert set(threads) == {"0"}
+        assert not node.file("/run/systemd/system/opensearch.service.d/trivet-begun.conf").exists
+    # The index of the gates' own searches.
+    indices = nodes[0].check_output(
+        f"curl -sf 'http://{lab.nodes[0].address}:9200/_cat/indices?h=index&expand_wildcards=all'"
+    )
+    assert indices.split() and "trivet-warm" not in indices

@@ -22,8 +22,8 @@ no.  on      command                                why
 7    NEW     ``gateway take ADDRESS``               waits until NEW holds it; gratuitous ARP goes out
 8    OLD,    ``gateway allow ADDRESS``              eligible again for the next failure (not on a node that is
      OTHERS                                         about to be stopped: there the file goes with ``/run``)
-9    OLD     ``gateway end ADDRESS``                no packet comes this way any more; two seconds after step 7, when
-                                                    the repeated gratuitous ARP is out
+9    OLD     ``gateway end ADDRESS``                no packet comes this way any more; 1.5 s after step 7, when the
+                                                    repeated gratuitous ARP is out
 ===  ======  =====================================  ==============================================================
 
 Several addresses move at once: do each step for all of them, step 3 once.

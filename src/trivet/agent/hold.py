@@ -36,7 +36,7 @@ HOLD_SECONDS = 20.0
 """The longest that a connection is held."""
 HELD_LIMIT = 1024
 """Connections held and spliced at a time on one port; more are refused."""
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 WATCH_SECONDS = 0.5
 """How often the servers behind spliced connections are looked at."""
 CONNECT_SECONDS = 2.0

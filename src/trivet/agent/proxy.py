@@ -193,25 +193,28 @@ def run_wait(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, 
     """Wait for a server here instead of by questions from outside: each of those costs a tenth of a second of a CPU
     on every node, while customers are served.
 
-    One that is to be idle is given nothing new from now on, as its agent will say at the next agent check. Should that
-    one have been under way before the drain, it is told again.
+    One that is to be idle is given nothing new at once. Its agent has the last word, as ever: at the next agent check
+    it confirms that, when the node is drained, or takes it back.
+
+    Raises:
+        AgentError: HAProxy does not answer, or refuses the weight.
     """
     runtime = Runtime()
     end = time.monotonic() + args.timeout
+    if args.idle_in:
+        _give_nothing_new(runtime, args.server)
     while True:
         servers = [item for item in parse_stat(runtime.ask(stat_command())) if item.name == args.server]
         why = not_used(servers, args.used_in) if args.used_in else not_idle(servers, args.idle_in)
-        if args.idle_in:
-            _give_nothing_new(runtime, servers)
         if not why or time.monotonic() >= end:
             return {"done": not why, "why": why}
         time.sleep(WAIT_POLL_SECONDS)
 
 
-def _give_nothing_new(runtime: Runtime, servers: Sequence[Server]) -> None:
-    """What an agent check that answers ``up 0%`` does; one that answers ``up 100%`` takes it back."""
-    for item in servers:
-        if item.state == "UP":
+def _give_nothing_new(runtime: Runtime, server: str) -> None:
+    """What an agent check that answers ``up 0%`` does, wherever this server gets work."""
+    for item in parse_stat(runtime.ask(stat_command())):
+        if item.name == server and item.state == "UP":
             runtime.tell(f"set server {item.backend}/{item.name} weight 0%")
 
 

@@ -86,14 +86,15 @@ class Failover:
         old = self._agreed_primary()
         if old is None:
             raise AgentError(f"the Sentinels do not agree on the primary of {self._instance}: not handed over")
+        held = HELD_POLL_SECONDS
         with self._writes_paused(old):
-            self._wait(lambda: self._caught_up(old), CATCH_UP_SECONDS, "the replicas have not caught up")
+            self._wait(lambda: self._caught_up(old), CATCH_UP_SECONDS, "the replicas have not caught up", held)
             self._order_failover()
-            new = self._wait(lambda: self._promoted(old), self._seconds, "no replica was promoted")
+            new = self._wait(lambda: self._promoted(old), self._seconds, "no replica was promoted", held)
             # While its writes are paused: none may be acknowledged that the new primary never gets. Sentinel would say
             # the same to the old primary, but only after it saw it play the primary for 8 s.
             self._follow(old, new)
-        self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}")
+        self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}", held)
         return {
             "instance": self._instance,
             "from": self._name(old),
@@ -114,10 +115,8 @@ class Failover:
         address = next((item.address for item in self._config.members if item.name == primary), None)
         if address is None:
             raise AgentError(f"{primary} is no node of this environment")
-        self._wait(lambda: self._agreed_primary() == address, self._seconds, "the Sentinels do not agree", POLL_SECONDS)
-        self._wait(
-            lambda: self._all_follow(address), self._seconds, f"not every replica follows {primary}", POLL_SECONDS
-        )
+        self._wait(lambda: self._agreed_primary() == address, self._seconds, "the Sentinels do not agree")
+        self._wait(lambda: self._all_follow(address), self._seconds, f"not every replica follows {primary}")
         return {"instance": self._instance, "primary": primary, "seconds": round(time.monotonic() - started, 3)}
 
     def _promoted(self, old: str) -> str | None:
@@ -213,7 +212,7 @@ class Failover:
         return next((item.name for item in self._config.members if item.address == address), address)
 
     def _wait(
-        self, look: Callable[[], Found | None], seconds: float, problem: str, poll: float = HELD_POLL_SECONDS
+        self, look: Callable[[], Found | None], seconds: float, problem: str, poll: float = POLL_SECONDS
     ) -> Found:
         """Look until something is found.
 

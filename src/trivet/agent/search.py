@@ -24,10 +24,16 @@ NOT_FOUND = 404
 ALLOCATION_SECONDS = 3600.0
 """How long an allocation stays limited whose caller does not say."""
 WARM_INDEX = "trivet-warm"
-"""A few documents of Trivet's own, hidden, with a copy on every node also while the allocation of others is limited."""
-WARM_COPY_SECONDS = 3.0
+"""A few documents of Trivet's own, hidden, with a copy on every node also while the allocation of others is limited.
+
+There while an engine is warmed."""
+WARM_COPY_SECONDS = 2.0
+"""How long to wait for its copy on this node."""
 WARM_SEARCHES = 8
 WARM_SECONDS = 2.0
+"""No further search is begun after that."""
+WARM_ANSWER_SECONDS = 3.0
+"""How long a node may take for one answer; a rotation goes on without warm searches."""
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -112,26 +118,38 @@ def run_warm(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
     that has just started loads and interprets code for a tenth of a second or several: nobody should wait for it.
 
     Returns:
-        how many searches there were, and the milliseconds of the first and of the last one.
+        whether the copy was here in time, how many searches there were, and the milliseconds of the first and the last.
 
     Raises:
-        AgentError: no node of the search cluster answers, this node's engine answers no search, or the index of the
-            searches has no copy here in time.
+        AgentError: no node of the search cluster answers, or this node's engine answers no search.
     """
-    _ensure_warm_index(config)
-    if not placed(config, WARM_COPY_SECONDS, WARM_INDEX):
-        raise AgentError(f"index {WARM_INDEX} has no copy on this node after {WARM_COPY_SECONDS:.0f} s")
-    address = NodeConfig.from_mapping(config).address
-    milliseconds: list[float] = []
-    end = time.monotonic() + WARM_SECONDS
-    while len(milliseconds) < WARM_SEARCHES and time.monotonic() < end:
-        milliseconds.append(_search_milliseconds(address))
-    return {"searches": len(milliseconds), "first_ms": milliseconds[0], "last_ms": milliseconds[-1]}
+    # What a run that was killed has left.
+    _remove_warm_index(config)
+    try:
+        _make_warm_index(config)
+        here = placed(config, WARM_COPY_SECONDS, WARM_INDEX)
+        address = NodeConfig.from_mapping(config).address
+        milliseconds = [_search_milliseconds(address)]
+        end = time.monotonic() + WARM_SECONDS
+        while len(milliseconds) < WARM_SEARCHES and time.monotonic() < end:
+            milliseconds.append(_search_milliseconds(address))
+    finally:
+        # Left behind, it would be one more index whose copies must be healthy.
+        _remove_warm_index(config)
+    return {
+        "placed": here,
+        "searches": len(milliseconds),
+        "first_ms": milliseconds[0],
+        "last_ms": milliseconds[-1],
+    }
 
 
-def _ensure_warm_index(config: Mapping[str, Any]) -> None:
-    if WARM_INDEX in request(config, "GET", f"/{WARM_INDEX}", also=(NOT_FOUND,)):
-        return
+def _make_warm_index(config: Mapping[str, Any]) -> None:
+    """An index with a few documents to search.
+
+    Raises:
+        AgentError: no node of the search cluster answers, or it refuses.
+    """
     index = {
         "hidden": True,
         "number_of_shards": 1,
@@ -140,14 +158,25 @@ def _ensure_warm_index(config: Mapping[str, Any]) -> None:
         "routing.allocation.enable": "all",
     }
     fields = {"name": {"type": "text"}, "kind": {"type": "keyword"}, "price": {"type": "double"}}
-    request(config, "PUT", f"/{WARM_INDEX}", {"settings": {"index": index}, "mappings": {"properties": fields}})
+    made = {"settings": {"index": index}, "mappings": {"properties": fields}}
+    request(config, "PUT", f"/{WARM_INDEX}", made, seconds=WARM_ANSWER_SECONDS)
     for number, name in enumerate(("red wool scarf", "blue cotton shirt", "green linen shirt"), start=1):
         document = {"name": name, "kind": name.split()[-1], "price": 10.0 * number}
-        request(config, "PUT", f"/{WARM_INDEX}/_doc/{number}?refresh=true", document, also=(CREATED,))
+        path = f"/{WARM_INDEX}/_doc/{number}?refresh=true"
+        request(config, "PUT", path, document, also=(CREATED,), seconds=WARM_ANSWER_SECONDS)
+
+
+def _remove_warm_index(config: Mapping[str, Any]) -> None:
+    """Remove the index of the searches where there is one.
+
+    Raises:
+        AgentError: no node of the search cluster answers, or it refuses.
+    """
+    request(config, "DELETE", f"/{WARM_INDEX}", also=(NOT_FOUND,), seconds=WARM_ANSWER_SECONDS)
 
 
 def _search_milliseconds(address: str) -> float:
-    """One search like that of a shop (text with mistakes, a filter, counts, an order) on the engine of one node.
+    """How long one search like that of a shop (text with mistakes, a filter, counts, an order) takes on one node.
 
     Raises:
         AgentError: it does not answer, or with an error.
@@ -162,7 +191,8 @@ def _search_milliseconds(address: str) -> float:
     }
     started = time.monotonic()
     try:
-        response = _exchange(address, "POST", f"/{WARM_INDEX}/_search?preference=_local", search)
+        path = f"/{WARM_INDEX}/_search?preference=_local"
+        response = _exchange(address, "POST", path, search, WARM_ANSWER_SECONDS)
     except (OSError, ValueError) as problem:
         raise AgentError(f"{address}: {problem}") from problem
     if response.status != OK:
@@ -171,12 +201,18 @@ def _search_milliseconds(address: str) -> float:
 
 
 def request(
-    config: Mapping[str, Any], method: str, path: str, body: object = None, also: tuple[int, ...] = ()
+    config: Mapping[str, Any],
+    method: str,
+    path: str,
+    body: object = None,
+    also: tuple[int, ...] = (),
+    seconds: float = ANSWER_SECONDS,
 ) -> dict[str, Any]:
     """Ask the cluster by this node, or by the next one that answers.
 
     Args:
         also: statuses beside 200 that are answers.
+        seconds: how long each node may take to answer.
 
     Raises:
         AgentError: no node answers, or the answer is an error.
@@ -186,7 +222,7 @@ def request(
     problems = []
     for address in (node.address, *others):
         try:
-            response = _exchange(address, method, path, body)
+            response = _exchange(address, method, path, body, seconds)
         except (OSError, ValueError) as problem:
             problems.append(f"{address}: {problem}")
             continue
@@ -197,7 +233,7 @@ def request(
     raise AgentError(f"no search node answers: {'; '.join(problems)}")
 
 
-def _exchange(address: str, method: str, path: str, body: object) -> Response:
+def _exchange(address: str, method: str, path: str, body: object, seconds: float) -> Response:
     """One request to one node.
 
     Raises:
@@ -205,5 +241,5 @@ def _exchange(address: str, method: str, path: str, body: object) -> Response:
     """
     headers = {"Host": f"{address}:{SEARCH_PORT}", "Content-Type": "application/json"}
     content = json.dumps(body).encode() if body is not None else b""
-    with socket.create_connection((address, SEARCH_PORT), ANSWER_SECONDS) as connection:
+    with socket.create_connection((address, SEARCH_PORT), seconds) as connection:
         return exchange(connection, method, path, headers, content)

@@ -22,14 +22,15 @@ class FakeRuntime(proxy.Runtime):
         super().__init__()
         self.entry = entry
         self.up = up
+        self.weights = dict.fromkeys(("one", "two", "three"), 1)
         self.orders: list[str] = []
 
     def ask(self, command: str) -> str:
         if command.startswith("show stat"):
             backend = command.split()[2]
             return HEADER + "".join(
-                f"{backend},{name},0,{'UP' if name in self.up else 'DOWN'},1,0,{number},,10.0.0.{number}:1\n"
-                for number, name in enumerate(("one", "two", "three"), 1)
+                f"{backend},{name},0,{'UP' if name in self.up else 'DOWN'},{weight},0,{number},,10.0.0.{number}:1\n"
+                for number, (name, weight) in enumerate(self.weights.items(), 1)
             )
         if command.startswith("show table"):
             return f"0x1: key=1 server_id=0 server_key={self.entry}\n" if self.entry else ""
@@ -155,9 +156,13 @@ def test_a_wait_ends_with_the_reason_when_its_time_is_over(monkeypatch: pytest.M
 def test_a_server_that_is_to_be_idle_gets_nothing_new_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = FakeRuntime("", up=("one", "two"))
     monkeypatch.setattr(proxy, "Runtime", lambda: runtime)
-    arguments = {"server": "two", "used_in": None, "idle_in": ("web",), "timeout": 0.0}
+    monkeypatch.setattr(proxy, "WAIT_POLL_SECONDS", 0.01)
+    arguments = {"server": "two", "used_in": None, "idle_in": ("web",), "timeout": 0.1}
     assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 UP"}
-    # Told once for each look in which HAProxy still gave it work, and nothing about the others.
+    # Once, however long it waits: where the agent says otherwise, it is no drained node, or no longer.
     assert runtime.orders == ["set server -1/two weight 0%"]
+    runtime.weights["two"] = 0
+    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": True, "why": ""}
     proxy.run_wait(argparse.Namespace(**{**arguments, "server": "three"}), {})
+    proxy.run_wait(argparse.Namespace(**{**arguments, "server": "one", "used_in": ("-1",), "idle_in": None}), {})
     assert len(runtime.orders) == 1

@@ -34,6 +34,8 @@ class Engine:
         self.health = (200, {"timed_out": False})
         self.search = 200
         self.indices: dict[str, Any] = {}
+        self.made: dict[str, Any] = {}
+        self.documents = 0
         self.asked: list[tuple[str, str]] = []
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -44,12 +46,17 @@ class Engine:
         if rest.startswith("_search"):
             return self.search, {}
         if rest.startswith("_doc"):
+            self.documents += 1
             return 201, {"result": "created"}
         if index.startswith("_"):
             return 200, {}
         if method == "PUT":
-            self.indices[index] = json.loads(body)
-        return (200, {index: self.indices[index]}) if index in self.indices else (404, {"status": 404})
+            if index in self.indices:
+                return 400, {"error": "resource_already_exists_exception"}
+            self.indices[index] = self.made[index] = json.loads(body)
+        elif self.indices.pop(index, None) is None:
+            return 404, {"status": 404}
+        return 200, {"acknowledged": True}
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = do_POST = answer
+        do_GET = do_PUT = do_POST = do_DELETE = answer
 
         def log_message(self, *_words: object) -> None:
             pass
@@ -114,34 +121,37 @@ def test_an_engine_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPa
         run("allocation", "all", "--wait", "6")
 
 
-def test_an_engine_searches_its_own_copy_of_an_index_of_ours(engine: Engine) -> None:
+def test_an_engine_searches_its_own_copy_of_an_index_of_ours_which_goes_again(engine: Engine) -> None:
     said = run("warm")
     searches = [path for method, path in engine.asked if method == "POST"]
     assert searches == ["/trivet-warm/_search?preference=_local"] * said["searches"]
-    assert said["searches"] == search.WARM_SEARCHES
+    assert said["searches"] == search.WARM_SEARCHES and said["placed"]
     assert said["first_ms"] > 0 and said["last_ms"] > 0
-    settings = engine.indices["trivet-warm"]["settings"]["index"]
+    assert engine.documents == 3
+    settings = engine.made["trivet-warm"]["settings"]["index"]
     # On every node, also while the copies of other indices stay where they are; and in nobody's list of indices.
     assert settings["auto_expand_replicas"] == "0-all"
     assert settings["routing.allocation.enable"] == "all"
     assert settings["hidden"] is True
+    assert not engine.indices
 
 
-def test_the_index_of_the_searches_is_made_once(engine: Engine) -> None:
+def test_what_a_killed_run_has_left_is_made_anew(engine: Engine) -> None:
+    engine.indices["trivet-warm"] = {}
     run("warm")
-    engine.asked.clear()
-    run("warm")
-    assert not [path for method, path in engine.asked if method == "PUT"]
+    assert engine.documents == 3
+    assert not engine.indices
 
 
-def test_searches_wait_for_the_copy_and_say_when_there_is_none(engine: Engine) -> None:
+def test_a_copy_that_is_late_is_told_and_no_reason_not_to_search(engine: Engine) -> None:
     engine.health = (408, {"timed_out": True})
-    with pytest.raises(AgentError, match="trivet-warm has no copy"):
-        run("warm")
-    assert not [path for method, path in engine.asked if method == "POST"]
+    said = run("warm")
+    assert not said["placed"]
+    assert said["searches"] == search.WARM_SEARCHES
 
 
-def test_a_search_that_fails_is_an_error(engine: Engine) -> None:
+def test_a_search_that_fails_is_an_error_and_leaves_nothing(engine: Engine) -> None:
     engine.search = 503
     with pytest.raises(AgentError, match=r"a search on 127\.0\.0\.1: 503"):
         run("warm")
+    assert not engine.indices
