@@ -53,8 +53,12 @@ final class Services
 
     public function cache(): Cache
     {
+        $settings = $this->config->get('cache/frontend/default/backend_options');
+        $replica = ['host' => $settings['load_from_slave']['server'], 'port' => $settings['load_from_slave']['port']];
+
         return $this->made['cache'] ??= new Cache(
-            $this->made['redis/cache'] ??= $this->redis('cache', $this->config->get('cache/frontend/default/backend_options')),
+            $this->made['redis/cache'] ??= $this->redis('cache', $settings),
+            $this->made['redis/cache/replica'] ??= $this->redis('cache replica', $replica + $settings),
         );
     }
 

@@ -103,12 +103,14 @@ $settings = [
     'crypt_key' => 'k',
     'log_directory' => '/var/log/store',
     'database' => ['host' => '127.0.0.1', 'port' => 3306, 'local_port' => 3307, 'name' => 'n', 'user' => 'u', 'password' => 'p'],
-    'cache' => $redis,
+    'cache' => $redis + ['replica_port' => 6371],
     'session' => $redis,
     'search' => ['engine' => 'opensearch', 'host' => '127.0.0.1', 'port' => 9200, 'index_prefix' => 'store'],
 ];
 $environment = Settings::environment(json_encode($settings), '/srv/store', 3);
 $same('127.0.0.1:3307', $environment['db']['connection']['local']['host'], 'the local database server');
+$cache = $environment['cache']['frontend']['default']['backend_options'];
+$same(['server' => '127.0.0.1', 'port' => 6371], $cache['load_from_slave'], 'the cache is read from a replica');
 $same(2, $environment['system']['default']['catalog']['search']['replicas'], 'a copy of the index on each node');
 $same(0, Settings::environment(json_encode($settings), '/srv/store', 1)['session']['redis']['min_replicas'], 'one node has no replica');
 unset($settings['cache']['host'], $settings['crypt_key']);

@@ -10,7 +10,7 @@ from trivet.lab import Lab, LabState, cores, instances
 from trivet.model.environment import Environment, Node
 from trivet.model.size import Size
 
-ASIDE_PERCENT = 25
+ASIDE_PERCENT = 10
 """Of a container's share of the machine's cores when others want them; an idle core is its own all the same."""
 
 

@@ -13,8 +13,8 @@ use Store\Redis\RedisClient;
 use Store\ServiceUnavailable;
 
 /**
- * Values with a lifetime and tags in the Redis cache instance. The cache is a help, not a need: after its first
- * failure in a request the shop goes on without it.
+ * Values with a lifetime and tags in the Redis cache instance, read from a replica. The cache is a help, not a need:
+ * after its first failure in a request the shop goes on without it.
  */
 final class Cache
 {
@@ -22,7 +22,8 @@ final class Cache
 
     private bool $available = true;
 
-    public function __construct(private readonly RedisClient $redis)
+    /** @param RedisClient $replica for reads; like Magento's with load_from_slave, which may see a value a moment later */
+    public function __construct(private readonly RedisClient $redis, private readonly RedisClient $replica)
     {
     }
 
@@ -33,14 +34,14 @@ final class Cache
      */
     public function remember(string $key, string $tag, int $seconds, Closure $compute): mixed
     {
-        $stored = $this->try(static fn (Redis $redis) => $redis->get(self::PREFIX . $key));
+        $stored = $this->try($this->replica, static fn (Redis $redis) => $redis->get(self::PREFIX . $key));
         $value = is_string($stored) ? json_decode($stored, true) : null;
         if ($value !== null) {
             return $value;
         }
         $value = $compute();
         if ($value !== null) {
-            $this->try(static function (Redis $redis) use ($key, $tag, $seconds, $value): void {
+            $this->try($this->redis, static function (Redis $redis) use ($key, $tag, $seconds, $value): void {
                 $redis->multi();
                 $redis->setex(self::PREFIX . $key, $seconds, json_encode($value, JSON_THROW_ON_ERROR));
                 $redis->sAdd(self::PREFIX . 'tag:' . $tag, self::PREFIX . $key);
@@ -74,13 +75,13 @@ final class Cache
         });
     }
 
-    private function try(Closure $commands): mixed
+    private function try(RedisClient $client, Closure $commands): mixed
     {
         if (!$this->available) {
             return null;
         }
         try {
-            return $this->redis->run($commands);
+            return $client->run($commands);
         } catch (ServiceUnavailable) {
             $this->available = false;
 

@@ -24,6 +24,7 @@ final class Settings
         'database.password',
         'cache.host',
         'cache.port',
+        'cache.replica_port',
         'cache.password',
         'session.host',
         'session.port',
@@ -61,7 +62,10 @@ final class Settings
             ]],
             // The shop works without its cache, so it waits for it less long and asks once.
             'cache' => ['frontend' => ['default' => [
-                'backend_options' => self::redis($given['cache'], 1, 2.0, 3.0, 1),
+                'backend_options' => self::redis($given['cache'], 1, 2.0, 3.0, 1) + ['load_from_slave' => [
+                    'server' => $given['cache']['host'],
+                    'port' => (int) $given['cache']['replica_port'],
+                ]],
             ]]],
             'session' => [
                 'save' => 'redis',
