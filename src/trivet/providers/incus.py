@@ -49,8 +49,9 @@ class IncusProvider:
         instances.resize(node.name, self.target(size))
 
     def start(self, node: Node) -> None:
-        """Start the container; its addresses and keys stay."""
+        """Start the container; its addresses and keys stay. The others keep a core each, as far as there are enough."""
         instances.start(node.name)
+        cores.apart([other.name for other in self._state.nodes if other.name != node.name])
 
     def step_aside(self, node: Node) -> None:
         """Let the other containers run first: on real machines a node that boots takes no core of another one."""

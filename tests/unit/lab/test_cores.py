@@ -72,3 +72,19 @@ def test_a_failure_meanwhile_does_not_keep_the_runner_aside(tmp_path: Path) -> N
     with pytest.raises(KeyError), tree.aside():
         raise KeyError
     assert tree.read("cpu/cgroup.procs") == str(os.getpid())
+
+
+def cpuset(root: Path, name: str, cpus: str) -> Path:
+    file = root / f"lxc.payload.{name}" / "cpuset.cpus"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{cpus}\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("place", ["cpuset", "."])
+def test_containers_of_one_core_do_not_share_it(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {2, 3})
+    files = [cpuset(tmp_path / place, name, cpus) for name, cpus in (("a", "3"), ("b", "2-3"), ("c", "3"), ("d", "3"))]
+    # One that has stopped has no group.
+    cores.apart(["a", "b", "stopped", "c", "d"], tmp_path)
+    assert [file.read_text(encoding="utf-8").strip() for file in files] == ["2", "2-3", "3", "2"]
