@@ -14,7 +14,7 @@ from trivet.rotation.journal import state_directory
 from trivet.rotation.report import reports_directory
 
 LEAST_REQUESTS = 5000
-RATE = 25.0
+RATE = 35.0
 
 
 def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:

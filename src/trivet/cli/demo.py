@@ -35,7 +35,7 @@ def demo(
     down: Annotated[bool, typer.Option("--down", help="Remove the demo's lab and nothing else.")] = False,
     name: Annotated[str, typer.Option(help="Name of the lab.")] = "demo",
     size: Annotated[str, typer.Option(help="Size to go to from 6.")] = "12",
-    rate: Annotated[float, typer.Option(help="Requests per second of the probe.")] = 25.0,
+    rate: Annotated[float, typer.Option(help="Requests per second of the probe.")] = 35.0,
     json: Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")] = False,
 ) -> None:
     """Make a lab like production from nothing, put the shop on it, make it larger under load, and print what failed.
