@@ -13,6 +13,7 @@ import yaml
 from conftest import ROLES, ROOT, SECRETS, Environment
 
 from trivet.agent.alerts import Alerts
+from trivet.agent.haproxy import BACKEND_SERVICES
 from trivet.agent.heal import Settings
 from trivet.health.config import BRICK, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
@@ -87,6 +88,7 @@ LISTENERS = {
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_haproxy_asks_every_node_and_checks_it(backend: str, production: Environment) -> None:
     port, service, hold = BACKENDS[backend]
+    assert service == BACKEND_SERVICES[backend]
     section = haproxy(production)[f"backend {backend}"]
     found = servers(section)
     nodes = found[: len(NODES)]

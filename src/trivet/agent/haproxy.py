@@ -19,6 +19,19 @@ CHECK_PORT = 9700
 HOLD_PORTS = {"db_writer": 3305, "redis_session_primary": 6368, "redis_cache_primary": 6369}
 """Backends whose connections can be held, and the local port that stands in for them."""
 STICKY_BACKEND = "db_writer"
+BACKEND_SERVICES = {
+    "web": "web",
+    "search": "search",
+    "db_writer": "database",
+    "db_reader": "database",
+    "redis_cache_primary": "redis",
+    "redis_cache_replica": "redis",
+    "redis_session_primary": "redis",
+    "redis_session_replica": "redis",
+}
+"""What the agent check of a backend's servers asks about: the service that is drained or not."""
+DRAINED_ANSWER = "up 0%"
+TAKING_ANSWER = "up 100%"
 HANDOVER_BACKEND = "handover"
 """Its servers are switches, one per backend of HOLD_PORTS: in maintenance means "send everybody to the hold port"."""
 HOLD_SERVER = "hold"

@@ -11,6 +11,7 @@ end in peace, and the checks go on, so that HAProxy knows the new primary by the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import socket
 import time
@@ -21,7 +22,9 @@ from typing import Any
 from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import (
     ANSWER_SECONDS,
+    BACKEND_SERVICES,
     CHECK_PORT,
+    DRAINED_ANSWER,
     HANDOVER_BACKEND,
     HOLD_PORTS,
     HOLD_SERVER,
@@ -193,8 +196,7 @@ def run_wait(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, 
     """Wait for a server here instead of by questions from outside: each of those costs a tenth of a second of a CPU
     on every node, while customers are served.
 
-    One that is to be idle is given nothing new at once. Its agent has the last word, as ever: at the next agent check
-    it confirms that, when the node is drained, or takes it back.
+    One that is to be idle is given nothing new at once, where its agent says that it is drained.
 
     Raises:
         AgentError: HAProxy does not answer, or refuses the weight.
@@ -212,9 +214,15 @@ def run_wait(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, 
 
 
 def _give_nothing_new(runtime: Runtime, server: str) -> None:
-    """What an agent check that answers ``up 0%`` does, wherever this server gets work."""
+    """What the next agent check will do, wherever this server gets work and its agent says that it is drained.
+
+    Where the agent does not, or does not answer, the proxies of the other nodes would go on sending it work: it is left
+    as it is here too, and whoever waits for it to be idle learns that it is not.
+    """
     for item in parse_stat(runtime.ask(stat_command())):
-        if item.name == server and item.state == "UP":
+        if item.name != server or item.state != "UP" or item.backend not in BACKEND_SERVICES:
+            continue
+        if agent_answer(BACKEND_SERVICES[item.backend], item.endpoint[0]) == DRAINED_ANSWER:
             runtime.tell(f"set server {item.backend}/{item.name} weight 0%")
 
 
@@ -297,12 +305,19 @@ def still_true(state: str, places: Mapping[tuple[str, str], str]) -> str:
     return "\n".join(kept) + "\n"
 
 
-def ask_agent(question: str, address: str = "127.0.0.1", seconds: float = ANSWER_SECONDS) -> Any:
-    """Put a question to an agent's check port; its JSON answer, or None when there is none."""
+def ask_agent(question: str) -> Any:
+    """Put a question to this node's agent; its JSON answer, or None when there is none."""
+    with contextlib.suppress(ValueError):
+        return json.loads(agent_answer(question, "127.0.0.1") or "null")
+    return None
+
+
+def agent_answer(question: str, address: str) -> str | None:
+    """The line that an agent's check port answers; None when it does not."""
     try:
-        with socket.create_connection((address, CHECK_PORT), timeout=seconds) as connection:
+        with socket.create_connection((address, CHECK_PORT), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(f"{question}\n".encode())
             with connection.makefile("rb") as file:
-                return json.loads(file.readline())
-    except (OSError, ValueError):
+                return file.readline().decode(errors="replace").strip()
+    except OSError:
         return None

@@ -30,10 +30,12 @@ from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.haproxy import (
     CHECK_PORT,
+    DRAINED_ANSWER,
     HANDOVER_BACKEND,
     HOLD_LIMIT_SECONDS,
     HOLD_PORTS,
     STICKY_BACKEND,
+    TAKING_ANSWER,
     parse_entry,
     parse_stat,
     real_servers,
@@ -53,7 +55,7 @@ log = logging.getLogger(__name__)
 def answer(service: str, flags: FlagFiles) -> str:
     """What HAProxy is told about a service of this node."""
     drained = service in SERVICES and flags.get(service) is not None
-    return "up 0%" if drained else "up 100%"
+    return DRAINED_ANSWER if drained else TAKING_ANSWER
 
 
 class Responder:

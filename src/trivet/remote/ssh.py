@@ -131,13 +131,16 @@ class Nodes:
     def _answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:
         if not result.reached:
             raise RemoteError(f"{result.node} was not reached: {result.error}")
+        command = f"{result.node}: trivet-agent {' '.join(arguments)}"
         try:
-            answer: dict[str, Any] = json.loads(result.output)
+            said = json.loads(result.output)
         except ValueError:
-            answer = {}
+            said = None
+        answer = said if isinstance(said, dict) else {}
         if result.code != 0:
-            words = answer.get("error") or result.error or result.output.strip()
-            raise RemoteError(f"{result.node}: trivet-agent {' '.join(arguments)}: {words}")
+            raise RemoteError(f"{command}: {answer.get('error') or result.error or result.output.strip()}")
+        if not isinstance(said, dict):
+            raise RemoteError(f"{command}: the answer is no JSON object: {result.output.strip()[:200]!r}")
         return answer
 
     def _connection(self, node: Node) -> list[str]:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import socket
 
 import pytest
 
 from trivet.agent import proxy
 from trivet.agent.errors import AgentError
-from trivet.agent.haproxy import Server
+from trivet.agent.haproxy import DRAINED_ANSWER, TAKING_ANSWER, Server
 from trivet.agent.proxy import configured_places, release, settle, still_true
 
 HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
@@ -27,7 +28,7 @@ class FakeRuntime(proxy.Runtime):
 
     def ask(self, command: str) -> str:
         if command.startswith("show stat"):
-            backend = command.split()[2]
+            backend = command.split()[2].replace("-1", "web")
             return HEADER + "".join(
                 f"{backend},{name},0,{'UP' if name in self.up else 'DOWN'},{weight},0,{number},,10.0.0.{number}:1\n"
                 for number, (name, weight) in enumerate(self.weights.items(), 1)
@@ -148,21 +149,56 @@ def test_a_server_is_idle_when_it_gets_no_work_and_has_none() -> None:
 
 def test_a_wait_ends_with_the_reason_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy, "Runtime", lambda: FakeRuntime("", up=("one",)))
-    arguments = {"server": "two", "used_in": ("-1",), "idle_in": None, "timeout": 0.0}
-    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 DOWN"}
+    arguments = {"server": "two", "used_in": ("web",), "idle_in": None, "timeout": 0.0}
+    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "web DOWN"}
     assert proxy.run_wait(argparse.Namespace(**{**arguments, "server": "one"}), {}) == {"done": True, "why": ""}
 
 
-def test_a_server_that_is_to_be_idle_gets_nothing_new_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = FakeRuntime("", up=("one", "two"))
-    monkeypatch.setattr(proxy, "Runtime", lambda: runtime)
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
+    fake = FakeRuntime("", up=("one", "two"))
+    monkeypatch.setattr(proxy, "Runtime", lambda: fake)
     monkeypatch.setattr(proxy, "WAIT_POLL_SECONDS", 0.01)
-    arguments = {"server": "two", "used_in": None, "idle_in": ("web",), "timeout": 0.1}
-    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": False, "why": "-1 UP"}
-    # Once, however long it waits: where the agent says otherwise, it is no drained node, or no longer.
-    assert runtime.orders == ["set server -1/two weight 0%"]
+    return fake
+
+
+def wait_idle(server: str) -> dict[str, object]:
+    arguments = {"server": server, "used_in": None, "idle_in": ("web",), "timeout": 0.1}
+    return proxy.run_wait(argparse.Namespace(**arguments), {})
+
+
+def test_a_server_that_is_to_be_idle_gets_nothing_new_at_once(
+    monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def drained(question: str, address: str) -> str:
+        asked.append((question, address))
+        return DRAINED_ANSWER
+
+    monkeypatch.setattr(proxy, "agent_answer", drained)
+    assert wait_idle("two") == {"done": False, "why": "web UP"}
+    # Once, however long it waits: an undrain meanwhile would be overruled.
+    assert runtime.orders == ["set server web/two weight 0%"]
+    assert asked == [("web", "10.0.0.2")]
     runtime.weights["two"] = 0
-    assert proxy.run_wait(argparse.Namespace(**arguments), {}) == {"done": True, "why": ""}
-    proxy.run_wait(argparse.Namespace(**{**arguments, "server": "three"}), {})
-    proxy.run_wait(argparse.Namespace(**{**arguments, "server": "one", "used_in": ("-1",), "idle_in": None}), {})
+    assert wait_idle("two") == {"done": True, "why": ""}
+    wait_idle("three")
+    proxy.run_wait(argparse.Namespace(server="one", used_in=("web",), idle_in=None, timeout=0.1), {})
     assert len(runtime.orders) == 1
+
+
+@pytest.mark.parametrize("said", [None, "", TAKING_ANSWER])
+def test_a_server_whose_agent_does_not_confirm_the_drain_is_left_in_use(
+    said: str | None, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
+) -> None:
+    monkeypatch.setattr(proxy, "agent_answer", lambda *_: said)
+    assert wait_idle("two") == {"done": False, "why": "web UP"}
+    assert runtime.orders == []
+
+
+def test_an_agent_that_does_not_run_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setattr(proxy, "CHECK_PORT", free.getsockname()[1])
+    assert proxy.agent_answer("web", "127.0.0.1") is None
+    assert proxy.ask_agent("held") is None

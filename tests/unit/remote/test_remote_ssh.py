@@ -153,6 +153,9 @@ def test_the_agent_is_asked_for_json(ssh: Callable[[str], Path]) -> None:
             "echo 'sh: trivet-agent: not found' >&2; exit 127",
             "node-1: trivet-agent gluster heal: sh: trivet-agent: not found",
         ),
+        ("echo Welcome", "node-1: trivet-agent gluster heal: the answer is no JSON object: 'Welcome'"),
+        ("echo 7", "node-1: trivet-agent gluster heal: the answer is no JSON object: '7'"),
+        ("echo 7; exit 1", "node-1: trivet-agent gluster heal: 7"),
     ],
 )
 def test_an_agent_that_fails_is_an_error_with_its_words(body: str, message: str, ssh: Callable[[str], Path]) -> None:
