@@ -19,7 +19,10 @@ START_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …); ``made``: nothing of it is missing."""
+    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …); ``made``: nothing of it is missing.
+
+    ``share``: of the cores when others want them too, in per cent of the usual one (``limits.cpu.allowance``).
+    """
 
     name: str
     state: str
@@ -27,6 +30,7 @@ class Instance:
     memory_mib: int
     lab: str
     made: bool
+    share: str = "100%"
 
 
 def listed() -> dict[str, Instance]:
@@ -45,6 +49,7 @@ def listed() -> dict[str, Instance]:
             int(memory),
             config["user.trivet.lab"],
             config.get("user.trivet.made") == "true",
+            config.get("limits.cpu.allowance", "100%"),
         )
     return instances
 

@@ -52,13 +52,19 @@ class IncusProvider:
         """Start the container; its addresses and keys stay. The others keep a core each, as far as there are enough."""
         instances.start(node.name)
         cores.apart([other.name for other in self._state.nodes if other.name != node.name])
+        # Of both, only the share outlives a stop.
+        if instances.listed()[node.name].share == f"{ASIDE_PERCENT}%":
+            cores.give_way(node.name, True)
 
     def step_aside(self, node: Node) -> None:
         """Let the other containers run first: on real machines a node that boots takes no core of another one."""
+        cores.give_way(node.name, False)
         instances.share(node.name, ASIDE_PERCENT)
+        cores.give_way(node.name, True)
 
     def step_back(self, node: Node) -> None:
         """Give the container the same share as the others."""
+        cores.give_way(node.name, False)
         instances.share(node.name, 100)
 
     def runner_aside(self) -> AbstractContextManager[None]:

@@ -88,3 +88,36 @@ def test_containers_of_one_core_do_not_share_it(place: str, tmp_path: Path, monk
     # One that has stopped has no group.
     cores.apart(["a", "b", "stopped", "c", "d"], tmp_path)
     assert [file.read_text(encoding="utf-8").strip() for file in files] == ["2", "2-3", "3", "2"]
+
+
+@pytest.mark.parametrize("own", ["1:cpu:/\n", "0::/\n"])
+def test_where_the_kernel_can_the_runner_gives_way(own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = Tree(tmp_path, own)
+    (tree.root / "cgroup.subtree_control").write_text("cpu\n", encoding="utf-8")
+    group = tree.root / ("cpu" if "cpu" in own else ".") / GROUP
+    group.mkdir(parents=True)
+    (group / "cpu.idle").write_text("0", encoding="utf-8")
+    with tree.aside():
+        assert (group / "cpu.idle").read_text(encoding="utf-8") == "1"
+        assert (group / "cgroup.procs").read_text(encoding="utf-8") == str(os.getpid())
+        # The kernel refuses a share of a group that gives way.
+        assert not (group / "cpu.shares").exists()
+        assert not (group / "cpu.weight").exists()
+
+
+@pytest.mark.parametrize("place", ["cpu", "."])
+def test_a_container_gives_way_and_takes_part_again(place: str, tmp_path: Path) -> None:
+    file = tmp_path / place / "lxc.payload.a" / "cpu.idle"
+    file.parent.mkdir(parents=True)
+    file.write_text("0\n", encoding="utf-8")
+    cores.give_way("a", True, tmp_path)
+    assert file.read_text(encoding="utf-8") == "1"
+    cores.give_way("a", False, tmp_path)
+    assert file.read_text(encoding="utf-8") == "0"
+
+
+def test_where_the_kernel_cannot_have_it_give_way_a_container_keeps_its_share(tmp_path: Path) -> None:
+    (tmp_path / "cpu" / "lxc.payload.a").mkdir(parents=True)
+    for name in ("a", "stopped"):
+        cores.give_way(name, True, tmp_path)
+    assert [path.name for path in tmp_path.rglob("cpu.idle")] == []
