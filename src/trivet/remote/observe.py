@@ -55,7 +55,7 @@ def observe(nodes: Nodes, *, apart: float = 0.0, heal_from: Node | None = None) 
         time.sleep(apart * places[node.name])
         asked_at = time.time()
         words = ["--without-heal"] if heal_from is not None and node.name != heal_from.name else []
-        result = nodes.run(node, ["trivet-agent", "collect", *words], COLLECT_SECONDS)
+        result = nodes.asked(node, ["collect", *words], COLLECT_SECONDS)
         return node.name, _facts(result, asked_at, time.time())
 
     facts = dict(nodes.at_once(ask, environment.machines))

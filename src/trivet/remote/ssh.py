@@ -85,14 +85,14 @@ class Nodes:
 
         :raises RemoteError: when the node is not reached or the agent says that it failed.
         """
-        return self._answer(self._asked(node, arguments, timeout), arguments)
+        return self._answer(self.asked(node, arguments, timeout), arguments)
 
     def agents(self, nodes: Iterable[Node], *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
         """The JSON answers of ``trivet-agent`` on several nodes at once, by node name.
 
         :raises RemoteError: when one of them fails.
         """
-        results = self.at_once(lambda node: self._asked(node, arguments, timeout), nodes)
+        results = self.at_once(lambda node: self.asked(node, arguments, timeout), nodes)
         return {result.node: self._answer(result, arguments) for result in results}
 
     @contextmanager
@@ -122,7 +122,11 @@ class Nodes:
         if node.name in self._sessions:
             self._sessions[node.name].want(wanted)
 
-    def _asked(self, node: Node, arguments: Sequence[str], timeout: float) -> RemoteResult:
+    def asked(self, node: Node, arguments: Sequence[str], timeout: float = 30.0) -> RemoteResult:
+        """What ``trivet-agent`` on a node says to a command, by a session where there is one; never raises for it.
+
+        :param timeout: seconds; when it runs out, the node counts as not reached.
+        """
         session = self._sessions.get(node.name)
         answer = session.ask(arguments, timeout) if session else None
         return answer or self.run(node, ["trivet-agent", *arguments], timeout)

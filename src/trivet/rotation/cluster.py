@@ -17,18 +17,19 @@ from trivet.ansible.secrets import check_secrets
 from trivet.errors import RemoteError, TrivetError
 from trivet.model import Environment, Node, Size
 from trivet.providers import provider_for
-from trivet.remote import Nodes, observe
+from trivet.remote import Nodes
 from trivet.rotation.agents import foreign_agents
 from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
-from trivet.rotation.steps import LOOK_APART_SECONDS, NodeSteps
+from trivet.rotation.looks import Looks
+from trivet.rotation.steps import NodeSteps
 from trivet.rotation.tables import table_warnings
 from trivet.rotation.view import View, view_of
 
 Tell = Callable[[str], None]
 
-ASKED = ("drain", "galera", "gateway", "gluster", "journal", "lease", "proxy", "redis", "search", "undrain")
+ASKED = ("collect", "drain", "galera", "gateway", "gluster", "journal", "lease", "proxy", "redis", "search", "undrain")
 """Commands of the agents that a change uses."""
 
 MOST_BYTES = 64 * 1024
@@ -66,8 +67,8 @@ class Cluster(Protocol):
     def journals(self) -> JournalCopies:
         """The nodes' copies of the journals."""
 
-    def view(self) -> View:
-        """How it stands now."""
+    def view(self, recent: bool = False) -> View:
+        """How it stands now, or, where that is enough, how it stood in a look at everything of a moment ago."""
 
     def target(self, size: str) -> Size:
         """What a node gets at a size of the table."""
@@ -103,6 +104,7 @@ class LiveCluster:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._nodes = Nodes(environment)
+        self._looks = Looks(self._nodes)
 
     def __enter__(self) -> LiveCluster:
         self._nodes.__enter__()
@@ -123,9 +125,9 @@ class LiveCluster:
         """The nodes' copies of the journals."""
         return NodeJournals(self._nodes)
 
-    def view(self) -> View:
-        """How it stands now."""
-        return view_of(self._environment, observe(self._nodes, apart=LOOK_APART_SECONDS))
+    def view(self, recent: bool = False) -> View:
+        """How it stands now, or, where that is enough, how it stood in a look at everything of a moment ago."""
+        return view_of(self._environment, self._looks.recent() if recent else self._looks.look())
 
     def target(self, size: str) -> Size:
         """What a node of this provider gets at a size of the table."""
@@ -152,7 +154,7 @@ class LiveCluster:
 
     def steps(self, node: str, change: Change, owner: str, tell: Tell) -> NodeSteps:
         """The steps of a node for a change."""
-        return NodeSteps(self._environment, self._nodes, self._environment.node(node), change, owner, tell)
+        return NodeSteps(self._environment, self._nodes, self._looks, self._environment.node(node), change, owner, tell)
 
     @contextmanager
     def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Iterator[Lease]:

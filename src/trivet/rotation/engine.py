@@ -201,11 +201,15 @@ def _check_names(environment: Environment, names: tuple[str, ...]) -> None:
             raise InputError(f"{name} is named twice")
 
 
-def settled(cluster: Cluster, enough: Callable[[View], bool] = lambda view: False) -> View:
-    """Look until nothing is merely busy or unknown, for SETTLE_SECONDS at most; nobody waits for what is broken."""
+def settled(cluster: Cluster, enough: Callable[[View], bool] = lambda view: False, recent: bool = False) -> View:
+    """Look until nothing is merely busy or unknown, for SETTLE_SECONDS at most; nobody waits for what is broken.
+
+    :param recent: whether a look of a moment ago is good enough to begin with.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        view = cluster.view()
+        view = cluster.view(recent)
+        recent = False
         if view.state in (State.HEALTHY, State.BROKEN) or enough(view) or time.monotonic() > deadline:
             return view
         time.sleep(LOOK_SECONDS)
@@ -258,7 +262,7 @@ class Engine:
                 remaining.remove(name)
             if recorded:
                 self._cluster.record(recorded)
-            self._journal.write("snapshot", **self._cluster.view().to_line("after"))
+            self._journal.write("snapshot", **self._cluster.view(recent=True).to_line("after"))
         except BaseException as error:
             self.halted(error)
             raise
@@ -271,11 +275,13 @@ class Engine:
         self._journal.write("halted", error=str(error) or type(error).__name__, remaining=remaining)
 
     def _next_node(self, remaining: list[str]) -> str:
-        """The next node by a fresh verdict: roles move with each node, so that the order is decided anew.
+        """The next node by the verdict of this moment: roles move with each node, so that the order is decided anew.
 
         :raises RotationHalted: when the environment is not healthy.
         """
-        view = settled(self._cluster)
+        # The last look of the node before was at everything, and so was that of the plan. Whether the others serve is
+        # looked at once more before anything of this one stops.
+        view = settled(self._cluster, recent=True)
         # A node that is replaced may be the reason why the environment is not healthy.
         replaced = self._change.kind is Kind.REPLACE
         reasons = view.not_serving(but=remaining[0]) if replaced else view.blocking()

@@ -228,7 +228,7 @@ class Rotations:
         journal = Journal.begin(self._environment.label, self._owner, cluster.journals)
         begins_at = {"current": {"node": current[0], "step": current[1].value}} if current else {}
         journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict(), **begins_at)
-        journal.write("snapshot", **cluster.view().to_line("before"))
+        journal.write("snapshot", **cluster.view(recent=True).to_line("before"))
         self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
         engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
         with self._reported(journal.id):

@@ -15,9 +15,10 @@ from trivet.model import Environment, Node
 from trivet.model.size import is_of_size
 from trivet.providers import provider_for
 from trivet.providers.reachable import wait_for_ssh
-from trivet.remote import Nodes, observe
+from trivet.remote import Nodes
 from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
 from trivet.rotation.gateway_move import GatewayMove
+from trivet.rotation.looks import Looks
 from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
 
 # Renewed at the gate; the drain of a killed runner ends by itself after that.
@@ -34,7 +35,6 @@ PLACED_SECONDS = 6.0
 SOAK_SECONDS = 6.0
 # Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
-LOOK_APART_SECONDS = 0.3
 DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
 # A replica is down as a primary and a primary down as a replica: those two follow from the role.
 USED_BACKENDS = ("web", "db_reader", "search")
@@ -76,16 +76,18 @@ class Patience:
 class NodeSteps:
     """The steps of one node of a rotation.
 
+    :param looks: at all nodes, shared with whoever asks for a recent one.
     :param change: what is done to the node while it is out.
     :param owner: the run, recorded with every flag that is set.
     :param tell: takes a line of progress.
     """
 
     def __init__(
-        self, environment: Environment, nodes: Nodes, node: Node, change: Change, owner: str, tell: Tell
+        self, environment: Environment, nodes: Nodes, looks: Looks, node: Node, change: Change, owner: str, tell: Tell
     ) -> None:
         self._environment = environment
         self._nodes = nodes
+        self._looks = looks
         self._provider = provider_for(environment, tell)
         self._node = node
         self._change = change
@@ -352,7 +354,7 @@ class NodeSteps:
                 time.sleep(LOOK_SECONDS)
 
     def _look(self, heal_from: Node | None = None) -> Verdict:
-        return observe(self._nodes, apart=LOOK_APART_SECONDS, heal_from=heal_from).verdict
+        return self._looks.look(heal_from).verdict
 
     def _kept_out(self, verdict: Verdict) -> list[str]:
         """What keeps the node from being used; when another was lost, only what is wrong on itself."""

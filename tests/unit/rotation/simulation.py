@@ -226,7 +226,7 @@ class Handle:
         if self._lease_lost:
             raise LeaseHeld("the lease could not be renewed")
 
-    def view(self) -> View:
+    def view(self, recent: bool = False) -> View:
         findings: list[Finding] = []
         out: dict[str, str] = {}
         for name, machine in self.world.machines.items():

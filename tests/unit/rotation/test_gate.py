@@ -85,7 +85,7 @@ def gate(
     monkeypatch.setattr(NodeSteps, "_look", look)
     described = environment()
     tell = [].append if told is None else told.append
-    taken = NodeSteps(described, nodes, described.node(NODE), change_of(Kind.RESIZE), "us", tell)  # type: ignore[arg-type]
+    taken = NodeSteps(described, nodes, None, described.node(NODE), change_of(Kind.RESIZE), "us", tell)  # type: ignore[arg-type]
     try:
         taken.gate()
     finally:

@@ -17,6 +17,7 @@ from trivet.remote.result import UNREACHABLE_EXIT_CODE, RemoteResult
 from trivet.rotation import cluster, steps
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import LiveCluster
+from trivet.rotation.looks import Looks
 from trivet.rotation.steps import NodeSteps
 
 # SSH goes by a name; the other nodes know the address.
@@ -89,7 +90,8 @@ def environment() -> Environment:
 
 def replace(world: World) -> None:
     change = Change(Kind.REPLACE, (NODE.name,))
-    NodeSteps(environment(), cast(Nodes, world), NODE, change, "operator", world.told.append).apply(Step.REPLACE)
+    nodes = cast(Nodes, world)
+    NodeSteps(environment(), nodes, Looks(nodes), NODE, change, "operator", world.told.append).apply(Step.REPLACE)
 
 
 @pytest.mark.parametrize("set_up", [0, UNREACHABLE_EXIT_CODE])

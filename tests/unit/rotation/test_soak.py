@@ -33,7 +33,8 @@ class Soaked:
         monkeypatch.setattr(NodeSteps, "_look", lambda _steps, heal_from=None: self.look(heal_from is None))
         described = environment()
         node = described.nodes[1]
-        NodeSteps(described, None, node, change_of(Kind.RESIZE), "us", lambda _text: None).soak()  # type: ignore[arg-type]
+        taken = NodeSteps(described, None, None, node, change_of(Kind.RESIZE), "us", lambda _text: None)  # type: ignore[arg-type]
+        taken.soak()
 
     def monotonic(self) -> float:
         return self.now

@@ -46,7 +46,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def steps(world: World) -> NodeSteps:
     node = world.environment.nodes[1]
-    return NodeSteps(world.environment, world, node, change_of(Kind.RESIZE), "us", lambda _text: None)  # type: ignore[arg-type]
+    change = change_of(Kind.RESIZE)
+    return NodeSteps(world.environment, world, None, node, change, "us", lambda _text: None)  # type: ignore[arg-type]
 
 
 USED = [
