@@ -14,11 +14,17 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from trivet.agent import gateway, lease, search, units
+from trivet.agent import gateway, lease, redis, search, units
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import UNKNOWN_OWNER, FlagFiles
 from trivet.agent.haproxy import HANDOVER_BACKEND, HOLD_LIMIT_SECONDS, Runtime, parse_stat, stat_command
-from trivet.health.config import DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY, PAUSE_DIRECTORY
+from trivet.health.config import (
+    DISABLED_UNITS_DIRECTORY,
+    DRAIN_DIRECTORY,
+    NOMINATION_DIRECTORY,
+    PAUSE_DIRECTORY,
+    NodeConfig,
+)
 from trivet.health.external import Deadline, unit_state
 
 Config = Mapping[str, Any]
@@ -190,6 +196,18 @@ def undo_pause(name: str, _config: Config) -> str:
     return "repairs again" if FlagFiles(PAUSE_DIRECTORY).clear(name) else "was gone already"
 
 
+def look_nominations(_config: Config) -> list[Listed]:
+    """Nominations of replicas of Redis."""
+    what = "Sentinel has chosen the next primary of {}, and may have been kept from promoting it"
+    return look_files(FlagFiles(NOMINATION_DIRECTORY), "nomination", what)
+
+
+def undo_nomination(instance: str, config: Config) -> str:
+    """Let Sentinel promote again; it gives up by itself what nobody made a primary."""
+    redis.allow_promotions(NodeConfig.from_mapping(config), instance)
+    return "ended" if FlagFiles(NOMINATION_DIRECTORY).clear(instance) else "was gone already"
+
+
 def look_handover(records: str, kind: str, what: str, _config: Config) -> list[Listed]:
     """Forwards or releases of gateway addresses."""
     return [
@@ -271,5 +289,6 @@ KINDS = {
     "allocation": Kind(look_allocation, undo_allocation),
     "unit": Kind(look_units, undo_unit),
     "pause": Kind(look_pauses, undo_pause),
+    "nomination": Kind(look_nominations, undo_nomination),
 }
 """Every kind of flag that Trivet sets."""

@@ -1,29 +1,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``redis …``: hand the role of the primary over, by Sentinel, without losing a write."""
+"""``redis …``: hand the role of the primary over, without losing a write.
+
+Sentinel must decide it, or it would take the new primary for a stray one. Left to itself it needs three of its ticks
+for that, of 50 to 100 ms each, before anything happens, while the proxies hold all clients. So a hand-over has two
+parts. By a nomination Sentinel chooses the replica and goes on to the state in which it waits for that one to become
+a primary; what it sends the replica to make it one is withheld. Then, with the clients held, Redis's own ``FAILOVER``
+(since 6.2) changes both roles within milliseconds: it holds back writes and waits until the replica has them all.
+Sentinel sees what it waits for, and tells the others.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from trivet.agent.errors import AgentError
+from trivet.agent.flag_files import FlagFiles
 from trivet.health.collectors import redis as facts
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
-from trivet.health.config import REDIS_PORTS, SENTINEL_PORT, NodeConfig
+from trivet.health.config import NOMINATION_DIRECTORY, REDIS_PORTS, SENTINEL_PORT, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
 from trivet.health.facts import RedisInstance
 
 STATUS_SECONDS = 5.0
 CALL_SECONDS = 2.0
-CATCH_UP_SECONDS = 5.0
+CATCH_UP_SECONDS = 3.0
+"""With the time that the proxies wait for what is in flight (``trivet.rotation.steps``) below the limit of a hold."""
 FAILOVER_SECONDS = 30.0
 POLL_SECONDS = 0.05
-HELD_POLL_SECONDS = 0.01
+HELD_POLL_SECONDS = 0.005
 """While clients are held, a look more costs less than their time."""
+WITHHELD = "TRIVET.WITHHELD"
+"""What Sentinel is told that ``SLAVEOF`` is called: no Redis knows that, and refuses the whole transaction."""
+USABLE = 2 / 3
+"""Of Sentinel's failover timeout: how long a nomination may be used. In the rest Sentinel must see who is primary."""
 
 Found = TypeVar("Found")
 
@@ -31,8 +45,15 @@ Found = TypeVar("Found")
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``redis …`` to the agent's command line."""
     commands = subparsers.add_parser("redis", help="Redis and Sentinel").add_subparsers(required=True)
-    failover = commands.add_parser("failover", help="make a replica the primary, by Sentinel")
+    nominate = commands.add_parser("nominate", help="have Sentinel choose the next primary, and wait for `failover`")
+    nominate.add_argument("instance", choices=tuple(REDIS_PORTS))
+    nominate.add_argument("--owner", required=True, help="who does (recorded)")
+    nominate.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
+    nominate.set_defaults(run=run_nominate)
+    failover = commands.add_parser("failover", help="make a replica the primary")
     failover.add_argument("instance", choices=tuple(REDIS_PORTS))
+    failover.add_argument("--to", metavar="NODE", help="the nominated one; by default one is nominated first")
+    failover.add_argument("--owner", default="redis failover", help="who nominates (recorded)")
     failover.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     failover.set_defaults(run=run_failover)
     settled = commands.add_parser("settled", help="wait until Sentinel and every replica have taken a primary over")
@@ -48,9 +69,15 @@ def run_status(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str
     return asdict(facts.collect(NodeConfig.from_mapping(config), Deadline(STATUS_SECONDS)))
 
 
+def run_nominate(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Nominate the next primary; nothing changes for the clients."""
+    return Failover(NodeConfig.from_mapping(config), args.instance, args.timeout).nominate(args.owner)
+
+
 def run_failover(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Hand the primary over; call it while the proxies hold the backend."""
-    return Failover(NodeConfig.from_mapping(config), args.instance, args.timeout).run()
+    failover = Failover(NodeConfig.from_mapping(config), args.instance, args.timeout)
+    return failover.run(args.to or failover.nominate(args.owner)["to"])
 
 
 def run_settled(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,43 +85,94 @@ def run_settled(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str
     return Failover(NodeConfig.from_mapping(config), args.instance, args.timeout).settle(args.primary)
 
 
+def ask(config: NodeConfig, address: str, port: int, *words: str) -> facts.Reply:
+    """One question to an instance or a Sentinel.
+
+    Raises:
+        NoAnswer: there is none.
+        RedisRefusal: the answer is an error.
+    """
+    with RedisClient(address, port, config.redis_password, Deadline(CALL_SECONDS)) as client:
+        return client.ask(*words)
+
+
+def allow_promotions(config: NodeConfig, instance: str) -> None:
+    """Let this node's Sentinel promote replicas again. Harmless when it may.
+
+    Raises:
+        AgentError: it does not answer.
+    """
+    try:
+        ask(config, config.address, SENTINEL_PORT, "SENTINEL", "SET", instance, "rename-command", "SLAVEOF", "SLAVEOF")
+    except (NoAnswer, RedisRefusal) as problem:
+        raise AgentError(
+            f"this node's Sentinel promotes no replica of {instance} until it answers: {problem}"
+        ) from problem
+
+
 class Failover:
-    """One hand-over of the primary of one instance.
+    """One hand-over of the primary of one instance, by this node's Sentinel.
 
     Args:
-        seconds: how long Sentinel may take after the replicas have caught up.
+        seconds: how long each wait may take.
+        flags: where nominations are noted.
     """
 
-    def __init__(self, config: NodeConfig, instance: str, seconds: float) -> None:
+    def __init__(self, config: NodeConfig, instance: str, seconds: float, flags: FlagFiles | None = None) -> None:
         self._config = config
         self._instance = instance
         self._port = REDIS_PORTS[instance]
         self._addresses = [member.address for member in config.members]
         self._seconds = seconds
+        self._flags = flags or FlagFiles(NOMINATION_DIRECTORY)
 
-    def run(self) -> dict[str, Any]:
-        """Hand over, until the new primary is one and has a replica. Clients are held meanwhile, so that is all.
+    def nominate(self, owner: str) -> dict[str, Any]:
+        """Have Sentinel choose the replica that `run` makes the primary. Nothing changes for the clients.
 
-        Sentinel looks at what it promoted once a second only, and tells the others after that: with the proxies held
-        this is waited for by `settle`, after their release.
+        When nobody makes it one, Sentinel gives up by itself after its failover timeout.
 
         Raises:
-            AgentError: before anything was changed: the replicas did not catch up, or Sentinel refuses. After: no
-                replica was promoted in time, or none follows it.
+            AgentError: the Sentinels do not agree, this node's does not answer or refuses, or does not choose in time.
         """
         started = time.monotonic()
-        old = self._agreed_primary()
-        if old is None:
+        if self._agreed_primary() is None:
             raise AgentError(f"the Sentinels do not agree on the primary of {self._instance}: not handed over")
-        held = HELD_POLL_SECONDS
-        with self._writes_paused(old):
-            self._wait(lambda: self._caught_up(old), CATCH_UP_SECONDS, "the replicas have not caught up", held)
-            self._order_failover()
-            new = self._wait(lambda: self._promoted(old), self._seconds, "no replica was promoted", held)
-            # While its writes are paused: none may be acknowledged that the new primary never gets. Sentinel would say
-            # the same to the old primary, but only after it saw it play the primary for 8 s.
-            self._follow(old, new)
-        self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}", held)
+        self._wait(lambda: not self._in_progress(), self._seconds, "a failover is still under way")
+        usable = USABLE * int(self._master()["failover-timeout"]) / 1000
+        self._flags.set(self._instance, owner, usable)
+        try:
+            self._sentinel("SENTINEL", "SET", self._instance, "rename-command", "SLAVEOF", WITHHELD)
+            self._sentinel("SENTINEL", "FAILOVER", self._instance)
+            # Past the tick in which it would have promoted.
+            self._wait(self._has_chosen, self._seconds, "Sentinel chose no replica")
+        finally:
+            allow_promotions(self._config, self._instance)
+        new = self._nominee()
+        if new is None:
+            raise AgentError(f"Sentinel does not say which replica of {self._instance} it chose")
+        seconds = round(time.monotonic() - started, 3)
+        return {"instance": self._instance, "to": self._name(new), "usable_seconds": usable, "seconds": seconds}
+
+    def run(self, to: str) -> dict[str, Any]:
+        """Make the nominated replica the primary, until it has a replica. Clients are held meanwhile, so that is all.
+
+        Sentinel looks at what it chose once a second only, and tells the others after that: with the proxies held
+        this is waited for by `settle`, after their release.
+
+        Args:
+            to: the node that was nominated.
+
+        Raises:
+            AgentError: before anything was changed: it is not nominated, or no longer; Redis refuses; it did not have
+                all writes in time. After: no replica follows it.
+        """
+        started = time.monotonic()
+        old, new = self._nominated(to)
+        milliseconds = str(int(CATCH_UP_SECONDS * 1000))
+        self._say(old, self._port, "FAILOVER", "TO", new, str(self._port), "TIMEOUT", milliseconds)
+        self._wait(lambda: self._handed_over(old), CATCH_UP_SECONDS + 1, f"{to} has not taken over", HELD_POLL_SECONDS)
+        self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}", HELD_POLL_SECONDS)
+        self._flags.clear(self._instance)
         return {
             "instance": self._instance,
             "from": self._name(old),
@@ -103,13 +181,13 @@ class Failover:
         }
 
     def settle(self, primary: str) -> dict[str, Any]:
-        """Wait until every Sentinel calls a node the primary and every instance follows it.
+        """Wait until every Sentinel calls a node the primary and every instance follows it, and have them keep that.
 
         Args:
             primary: the node's name.
 
         Raises:
-            AgentError: there is no such node, or they do not in time.
+            AgentError: there is no such node, or they do not in time, or cannot write it down.
         """
         started = time.monotonic()
         address = next((item.address for item in self._config.members if item.name == primary), None)
@@ -117,15 +195,61 @@ class Failover:
             raise AgentError(f"{primary} is no node of this environment")
         self._wait(lambda: self._agreed_primary() == address, self._seconds, "the Sentinels do not agree")
         self._wait(lambda: self._all_follow(address), self._seconds, f"not every replica follows {primary}")
+        self._keep_roles()
         return {"instance": self._instance, "primary": primary, "seconds": round(time.monotonic() - started, 3)}
 
-    def _promoted(self, old: str) -> str | None:
-        """The address of the instance that has become a primary beside the old one."""
-        for address in self._addresses:
-            view = self._instance_at(address) if address != old else None
-            if view is not None and view.role == "master":
-                return address
-        return None
+    def _nominated(self, to: str) -> tuple[str, str]:
+        """The addresses of the primary and of the node that was nominated.
+
+        Raises:
+            AgentError: it was not, or so long ago that Sentinel may give it up before it sees that it is the primary.
+        """
+        new = self._nominee()
+        in_time = self._flags.get(self._instance) is not None and self._awaits_promotion()
+        if new is None or self._name(new) != to or not in_time:
+            raise AgentError(
+                f"{to} is not nominated as the primary of {self._instance}, or no longer: "
+                f"first `trivet-agent redis nominate {self._instance}`"
+            )
+        return self._master()["ip"], new
+
+    def _handed_over(self, old: str) -> bool:
+        """Whether the old primary follows the new one.
+
+        Raises:
+            AgentError: Redis gave up, as it does when the replica does not get all writes in time.
+        """
+        view = self._instance_at(old)
+        if view is not None and view.role == "master" and view.failover_state == "no-failover":
+            raise AgentError(f"{self._instance}: the replica did not have all writes in time: not handed over")
+        return view is not None and view.role == "slave" and view.primary_link_up
+
+    def _master(self) -> dict[str, str]:
+        return facts.pairs_of(self._sentinel("SENTINEL", "MASTER", self._instance))
+
+    def _in_progress(self) -> bool:
+        return "failover_in_progress" in self._master()["flags"].split(",")
+
+    def _has_chosen(self) -> bool:
+        """Whether Sentinel waits for the replica that it has chosen.
+
+        Raises:
+            AgentError: it gave up.
+        """
+        if not self._in_progress():
+            raise AgentError(
+                f"Sentinel found no replica of {self._instance} that could be the primary: not handed over"
+            )
+        return self._awaits_promotion()
+
+    def _awaits_promotion(self) -> bool:
+        return self._master().get("failover-state") == "wait_promotion"
+
+    def _nominee(self) -> str | None:
+        """The address of the replica that Sentinel has chosen."""
+        replicas = self._sentinel("SENTINEL", "REPLICAS", self._instance)
+        views = [facts.pairs_of(item) for item in replicas] if isinstance(replicas, list) else []
+        return next((view["ip"] for view in views if "promoted" in view["flags"].split(",")), None)
 
     def _has_replica(self, primary: str) -> bool:
         view = self._instance_at(primary)
@@ -142,46 +266,6 @@ class Failover:
             return None
         return primaries[0]
 
-    def _caught_up(self, primary: str) -> bool:
-        """Whether the primary has replicas, and all that are online are where it is."""
-        view = self._instance_at(primary)
-        if view is None or view.role != "master":
-            return False
-        online = [item.address for item in view.replicas if item.state == "online"]
-        replicas = [self._instance_at(address) for address in online]
-        return bool(online) and all(item is not None and item.offset == view.offset for item in replicas)
-
-    def _order_failover(self) -> None:
-        answers = []
-        for address in sorted(self._addresses, key=lambda item: item != self._config.address):
-            try:
-                with self._client(address, SENTINEL_PORT) as client:
-                    client.ask("SENTINEL", "FAILOVER", self._instance)
-                return
-            except NoAnswer as problem:
-                answers.append(str(problem))
-            except RedisRefusal as problem:
-                if str(problem).startswith("INPROG"):
-                    return
-                raise AgentError(f"Sentinel refuses to hand {self._instance} over: {problem}") from problem
-        raise AgentError(f"no Sentinel answers: {'; '.join(answers)}")
-
-    @contextlib.contextmanager
-    def _writes_paused(self, primary: str) -> Iterator[None]:
-        """Hold back writes that do not come through a proxy, so that none is acknowledged and then lost."""
-        milliseconds = int((CATCH_UP_SECONDS + self._seconds) * 1000)
-        self._ask(primary, self._port, "CLIENT", "PAUSE", str(milliseconds), "WRITE")
-        try:
-            yield
-        finally:
-            self._ask(primary, self._port, "CLIENT", "UNPAUSE")
-
-    def _follow(self, old: str, new: str) -> None:
-        """Make the old primary a replica, if it does not know yet."""
-        view = self._instance_at(old)
-        if view is not None and view.role == "master":
-            self._ask(old, self._port, "REPLICAOF", new, str(self._port))
-
     def _all_follow(self, primary: str) -> bool:
         """Whether every instance that answers follows the primary, in sync, and the primary has them all online."""
         view = self._instance_at(primary)
@@ -195,18 +279,39 @@ class Failover:
             and sum(item.state == "online" for item in view.replicas) >= len(alive)
         )
 
+    def _keep_roles(self) -> None:
+        """Have every instance write down its role, in which it starts when no Sentinel answers.
+
+        Sentinel has those do it that it makes a primary or a replica itself.
+        """
+        for address in self._addresses:
+            if self._instance_at(address) is not None:
+                self._say(address, self._port, "CONFIG", "REWRITE")
+
     def _instance_at(self, address: str) -> RedisInstance | None:
         reply = self._ask(address, self._port, "INFO")
         return facts.parse_instance(reply) if isinstance(reply, str) else None
 
     def _ask(self, address: str, port: int, *words: str) -> facts.Reply:
         """One question; None when there is no answer."""
-        with contextlib.suppress(NoAnswer, RedisRefusal), self._client(address, port) as client:
-            return client.ask(*words)
+        with contextlib.suppress(NoAnswer, RedisRefusal):
+            return ask(self._config, address, port, *words)
         return None
 
-    def _client(self, address: str, port: int) -> RedisClient:
-        return RedisClient(address, port, self._config.redis_password, Deadline(CALL_SECONDS))
+    def _say(self, address: str, port: int, *words: str) -> facts.Reply:
+        """One order, or a question that must be answered.
+
+        Raises:
+            AgentError: it is not answered, or refused.
+        """
+        try:
+            return ask(self._config, address, port, *words)
+        except (NoAnswer, RedisRefusal) as problem:
+            raise AgentError(f"{self._instance}: {' '.join(words[:2])}: {problem}") from problem
+
+    def _sentinel(self, *words: str) -> facts.Reply:
+        """One order to this node's Sentinel, or a question: the other ones do not know of its nomination."""
+        return self._say(self._config.address, SENTINEL_PORT, *words)
 
     def _name(self, address: str) -> str:
         return next((item.name for item in self._config.members if item.address == address), address)

@@ -34,6 +34,7 @@ DISABLED_UNITS_DIRECTORY = Path("/var/lib/trivet/disabled-units")
 PAUSE_DIRECTORY = Path("/var/lib/trivet/pause")
 PAUSE_FLAG = "agent"
 """The one flag in it: the agent of this node repairs nothing."""
+NOMINATION_DIRECTORY = Path("/var/lib/trivet/nomination")
 GATEWAY_DIRECTORY = Path("/run/trivet/gateway")
 KEEPALIVED_ALIVE = GATEWAY_DIRECTORY / "keepalived.alive"
 """Touched by keepalived every three seconds (role gateway)."""

@@ -154,9 +154,12 @@ class NodeSteps:
 
     def _hand_over_redis(self, instance: str) -> None:
         self._tell(f"handing over the Redis primary of {instance}")
+        # While nobody is held yet: Sentinel takes longer to choose than Redis to hand over.
+        nominate = ("redis", "nominate", instance, "--owner", self._owner)
+        chosen = str(self._nodes.agent(self._node, *nominate, timeout=60)["to"])
+        failover = ("redis", "failover", instance, "--to", chosen)
         new = self._held(
-            f"redis_{instance}_primary",
-            lambda: str(self._nodes.agent(self._node, "redis", "failover", instance, timeout=60)["to"]),
+            f"redis_{instance}_primary", lambda: str(self._nodes.agent(self._node, *failover, timeout=60)["to"])
         )
         self._nodes.agent(self._node, "redis", "settled", instance, "--primary", new, timeout=60)
 

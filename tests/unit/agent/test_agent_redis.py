@@ -1,118 +1,258 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hand-over of a primary of Redis, against instances that are only told about."""
+"""The hand-over of a primary of Redis, against instances and Sentinels that are only told about."""
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trivet.agent import redis
+from trivet.agent import flags, redis
 from trivet.agent.errors import AgentError
-from trivet.agent.redis import Failover
-from trivet.health.config import REDIS_PORTS, SENTINEL_PORT, NodeConfig
+from trivet.agent.flag_files import FlagFiles
+from trivet.agent.redis import WITHHELD, Failover
+from trivet.health.collectors.redis import RedisRefusal
+from trivet.health.config import SENTINEL_PORT, NodeConfig
+from trivet.health.external import NoAnswer
 
-ADDRESSES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
-CONFIG = NodeConfig.from_mapping(
-    {
-        "environment": "test",
-        "name": "one",
-        "id": 1,
-        "address": ADDRESSES[0],
-        "interface": "eth0",
-        "nodes": [
-            {"name": name, "id": number, "address": address}
-            for number, (name, address) in enumerate(zip(("one", "two", "three"), ADDRESSES, strict=True), 1)
-        ],
-    }
-)
+ADDRESSES = ONE, TWO, THREE = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
+NODE = {
+    "environment": "test",
+    "name": "one",
+    "id": 1,
+    "address": ONE,
+    "interface": "eth0",
+    "nodes": [
+        {"name": name, "id": number, "address": address}
+        for number, (name, address) in enumerate(zip(("one", "two", "three"), ADDRESSES, strict=True), 1)
+    ],
+}
+CONFIG = NodeConfig.from_mapping(NODE)
+STATES = ("wait_start", "select_slave", "send_slaveof_noone", "wait_promotion")
 
 
-class Cluster(Failover):
-    """Three instances and three Sentinels; an ordered failover makes the second instance the primary."""
+class World:
+    """Three instances and three Sentinels. The first one's takes a step of its failover at each question about it."""
 
-    def __init__(
-        self, offsets: tuple[int, int, int] = (10, 10, 10), split: bool = False, sentinels_follow: bool = True
-    ) -> None:
-        super().__init__(CONFIG, "cache", 0.2)
-        self.offsets = dict(zip(ADDRESSES, offsets, strict=True))
-        self.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[0])
-        self.sentinels_follow = sentinels_follow
-        if split:
-            self.sentinels[ADDRESSES[2]] = ADDRESSES[1]
-        self.following: dict[str, str | None] = dict.fromkeys(ADDRESSES, ADDRESSES[0]) | {ADDRESSES[0]: None}
-        self.said: list[tuple[Any, ...]] = []
+    def __init__(self) -> None:
+        self.following: dict[str, str | None] = {ONE: None, TWO: ONE, THREE: ONE}
+        self.sentinels = dict.fromkeys(ADDRESSES, ONE)
+        self.silent: set[tuple[str, int]] = set()
+        self.lagging = False
+        self.candidate: str | None = TWO
+        self.step: int | None = None
+        self.slaveof = "SLAVEOF"
+        self.told: list[str] = []
 
-    def _order_failover(self) -> None:
-        self.said.append(("FAILOVER",))
-        if self.sentinels_follow:
-            self.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[1])
-        self.following[ADDRESSES[1]] = None
-        self.following[ADDRESSES[2]] = ADDRESSES[1]
-
-    def _ask(self, address: str, port: int, *words: str) -> Any:
+    def ask(self, _config: NodeConfig, address: str, port: int, *words: str) -> Any:
+        if (address, port) in self.silent:
+            raise NoAnswer(f"{address}:{port}: timed out")
         if port == SENTINEL_PORT:
-            return [self.sentinels[address], str(REDIS_PORTS["cache"])]
+            return self.sentinel(address, *words[1:])
         if words == ("INFO",):
             return self.info(address)
-        self.said.append((address, *words))
-        if words[0] == "REPLICAOF":
-            self.following[address] = words[1]
+        self.told.append(f"{address} {' '.join(words)}")
+        if words[0] == "FAILOVER":
+            if self.following[words[2]] != address:
+                raise RedisRefusal("ERR FAILOVER target HOST and PORT is not a replica.")
+            if not self.lagging:
+                self.following |= {address: words[2], words[2]: None}
         return "OK"
 
+    def sentinel(self, address: str, *words: str) -> Any:
+        match words[0]:
+            case "GET-MASTER-ADDR-BY-NAME":
+                return [self.sentinels[address], "6380"]
+            case "SET":
+                self.slaveof = words[4]
+                self.told.append(f"Sentinel SLAVEOF is {words[4]}")
+                return "OK"
+            case "FAILOVER":
+                self.told.append("Sentinel FAILOVER")
+                self.step = 0
+                return "OK"
+            case "MASTER":
+                return self.master()
+        promoted = {address: ",promoted" if self.chosen == address else "" for address in (TWO, THREE)}
+        return [["ip", address, "flags", f"slave{flag}"] for address, flag in promoted.items()]
+
+    @property
+    def chosen(self) -> str | None:
+        return self.candidate if self.step and self.step >= 2 else None
+
+    def master(self) -> list[str]:
+        flags = "master" if self.step is None else "master,failover_in_progress"
+        state = [] if self.step is None else ["failover-state", STATES[self.step]]
+        answer = ["ip", ONE, "flags", flags, "failover-timeout", "15000", *state]
+        if self.step == 1 and self.candidate is None:
+            self.step = None
+        elif self.step is not None and self.step < 3:
+            self.step += 1
+            if self.step == 3 and self.slaveof == "SLAVEOF":
+                self.told.append("Sentinel promoted")
+        return answer
+
     def info(self, address: str) -> str:
-        offset = self.offsets[address]
         primary = self.following[address]
         if primary:
-            return f"role:slave\nmaster_host:{primary}\nmaster_link_status:up\nslave_repl_offset:{offset}\n"
+            return f"role:slave\nmaster_host:{primary}\nmaster_link_status:up\nslave_repl_offset:10\n"
         replicas = [other for other, place in self.following.items() if place == address]
-        lines = [
-            f"slave{number}:ip={other},port=6380,state=online,offset={self.offsets[other]},lag=0"
-            for number, other in enumerate(replicas)
-        ]
-        return "\n".join(["role:master", f"master_repl_offset:{offset}", *lines])
+        lines = [f"slave{n}:ip={other},port=6380,state=online,offset=10,lag=0" for n, other in enumerate(replicas)]
+        return "\n".join(["role:master", "master_repl_offset:10", *lines])
 
 
-def test_writes_stop_then_sentinel_acts_and_then_the_old_primary_follows() -> None:
-    cluster = Cluster()
-    answer = cluster.run()
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(redis, "ask", made.ask)
+    monkeypatch.setattr(redis, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(redis, "CATCH_UP_SECONDS", 0.05)
+    return made
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> FlagFiles:
+    return FlagFiles(tmp_path / "nomination")
+
+
+@pytest.fixture
+def failover(world: World, noted: FlagFiles) -> Failover:
+    return Failover(CONFIG, "cache", 0.2, noted)
+
+
+def test_sentinel_chooses_and_is_kept_from_promoting(world: World, noted: FlagFiles, failover: Failover) -> None:
+    answer = failover.nominate("a run")
+    assert (answer["to"], answer["usable_seconds"]) == ("two", 10.0)
+    assert world.told == [f"Sentinel SLAVEOF is {WITHHELD}", "Sentinel FAILOVER", "Sentinel SLAVEOF is SLAVEOF"]
+    assert world.following == {ONE: None, TWO: ONE, THREE: ONE}
+    flag = noted.get("cache")
+    assert flag is not None
+    assert flag.owner == "a run"
+    assert flag.expires - time.time() == pytest.approx(10.0, abs=1)
+
+
+def test_redis_makes_the_nominated_replica_the_primary(world: World, noted: FlagFiles, failover: Failover) -> None:
+    failover.nominate("a run")
+    world.told.clear()
+    answer = failover.run("two")
     assert (answer["from"], answer["to"]) == ("one", "two")
-    assert [words[:3] for words in cluster.said] == [
-        (ADDRESSES[0], "CLIENT", "PAUSE"),
-        ("FAILOVER",),
-        (ADDRESSES[0], "REPLICAOF", ADDRESSES[1]),
-        (ADDRESSES[0], "CLIENT", "UNPAUSE"),
-    ]
+    assert world.told == [f"{ONE} FAILOVER TO {TWO} 6380 TIMEOUT 50"]
+    assert (world.following[ONE], world.following[TWO]) == (TWO, None)
+    assert noted.names() == []
 
 
-def test_a_promoted_replica_is_enough_for_the_clients_and_the_sentinels_are_waited_for_afterwards() -> None:
-    cluster = Cluster(sentinels_follow=False)
-    assert cluster.run()["to"] == "two"
-    with pytest.raises(AgentError, match="Sentinels do not agree"):
-        cluster.settle("two")
-    cluster.sentinels = dict.fromkeys(ADDRESSES, ADDRESSES[1])
-    assert cluster.settle("two")["primary"] == "two"
-    cluster.following[ADDRESSES[2]] = ADDRESSES[0]
-    with pytest.raises(AgentError, match="not every replica follows two"):
-        cluster.settle("two")
+def test_nobody_becomes_the_primary_without_a_nomination(world: World, noted: FlagFiles, failover: Failover) -> None:
+    with pytest.raises(AgentError, match=r"two is not nominated .* first `trivet-agent redis nominate cache`"):
+        failover.run("two")
+    failover.nominate("a run")
+    with pytest.raises(AgentError, match="three is not nominated"):
+        failover.run("three")
+    # Sentinel may give it up before it sees that it has become the primary.
+    noted.set("cache", "a run", -1.0)
+    with pytest.raises(AgentError, match="two is not nominated"):
+        failover.run("two")
+    assert not any("TO" in words for words in world.told)
 
 
-def test_nobody_settles_on_a_node_that_there_is_not() -> None:
-    with pytest.raises(AgentError, match="four is no node"):
-        Cluster().settle("four")
+def test_a_replica_that_lacks_writes_does_not_become_the_primary(world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    world.lagging = True
+    with pytest.raises(AgentError, match="did not have all writes in time: not handed over"):
+        failover.run("two")
 
 
-def test_nothing_is_ordered_before_the_replicas_have_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis, "CATCH_UP_SECONDS", 0.1)
-    cluster = Cluster(offsets=(10, 10, 9))
-    with pytest.raises(AgentError, match="caught up"):
-        cluster.run()
-    assert ("FAILOVER",) not in cluster.said
-    assert cluster.said[-1] == (ADDRESSES[0], "CLIENT", "UNPAUSE")
+def test_what_redis_refuses_is_told_in_its_words(world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    world.following[TWO] = THREE
+    with pytest.raises(AgentError, match="cache: FAILOVER TO: ERR FAILOVER target"):
+        failover.run("two")
 
 
-def test_nothing_is_done_while_the_sentinels_disagree() -> None:
-    cluster = Cluster(split=True)
+def test_sentinel_may_promote_again_when_it_finds_no_replica(world: World, failover: Failover) -> None:
+    world.candidate = None
+    with pytest.raises(AgentError, match="Sentinel found no replica of cache"):
+        failover.nominate("a run")
+    assert world.slaveof == "SLAVEOF"
+
+
+def test_a_failover_that_is_under_way_is_waited_for(world: World, failover: Failover) -> None:
+    world.step, world.candidate = 0, None
+    with pytest.raises(AgentError, match="Sentinel found no replica"):
+        failover.nominate("a run")
+    # It was ordered only after the one before had ended.
+    assert world.told.count("Sentinel FAILOVER") == 1
+    world.step, world.candidate = 3, TWO
+    with pytest.raises(AgentError, match="a failover is still under way"):
+        failover.nominate("a run")
+    assert world.told.count("Sentinel FAILOVER") == 1
+
+
+def test_nothing_is_done_while_the_sentinels_disagree(world: World, noted: FlagFiles, failover: Failover) -> None:
+    world.sentinels[THREE] = TWO
     with pytest.raises(AgentError, match="do not agree"):
-        cluster.run()
-    assert cluster.said == []
+        failover.nominate("a run")
+    assert world.told == []
+    assert noted.names() == []
+
+
+def test_nothing_is_done_where_the_own_sentinel_does_not_answer(world: World, failover: Failover) -> None:
+    world.silent.add((ONE, SENTINEL_PORT))
+    with pytest.raises(AgentError, match=r"SENTINEL MASTER: 10\.0\.0\.1:26379: timed out"):
+        failover.nominate("a run")
+    assert world.told == []
+
+
+def test_the_sentinels_and_replicas_are_waited_for_after_the_release(world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    failover.run("two")
+    with pytest.raises(AgentError, match="Sentinels do not agree"):
+        failover.settle("two")
+    world.sentinels = dict.fromkeys(ADDRESSES, TWO)
+    with pytest.raises(AgentError, match="not every replica follows two"):
+        failover.settle("two")
+    world.following[THREE] = TWO
+    world.told.clear()
+    assert failover.settle("two")["primary"] == "two"
+    # In it they start when no Sentinel answers.
+    assert world.told == [f"{address} CONFIG REWRITE" for address in ADDRESSES]
+
+
+def test_an_instance_that_is_away_is_not_waited_for(world: World, failover: Failover) -> None:
+    world.following = {ONE: TWO, TWO: None, THREE: TWO}
+    world.sentinels = dict.fromkeys(ADDRESSES, TWO)
+    world.silent.add((THREE, 6380))
+    failover.settle("two")
+    assert world.told == [f"{address} CONFIG REWRITE" for address in (ONE, TWO)]
+
+
+def test_nobody_settles_on_a_node_that_there_is_not(failover: Failover) -> None:
+    with pytest.raises(AgentError, match="four is no node"):
+        failover.settle("four")
+
+
+def test_a_nomination_that_was_left_behind_is_listed_and_undone(
+    world: World, noted: FlagFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    noted.set("session", "a run", -1.0)
+    world.slaveof = WITHHELD
+    (listed,) = flags.look_nominations(NODE)
+    assert (listed.kind, listed.subject, listed.owner, listed.expired) == ("nomination", "session", "a run", True)
+    cleared, failed = flags.undo([listed], NODE)
+    assert (len(cleared), failed) == (1, [])
+    assert world.slaveof == "SLAVEOF"
+    assert noted.names() == []
+
+
+def test_a_nomination_stays_listed_until_sentinel_answers(
+    world: World, noted: FlagFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    noted.set("cache", "a run", -1.0)
+    world.silent.add((ONE, SENTINEL_PORT))
+    cleared, failed = flags.undo(flags.look_nominations(NODE), NODE)
+    assert cleared == []
+    assert "promotes no replica of cache until it answers" in failed[0]
+    assert noted.names() == ["cache"]
