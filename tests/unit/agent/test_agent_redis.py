@@ -40,7 +40,8 @@ class World:
         self.following: dict[str, str | None] = {ONE: None, TWO: ONE, THREE: ONE}
         self.sentinels = dict.fromkeys(ADDRESSES, ONE)
         self.silent: set[tuple[str, int]] = set()
-        self.lagging = False
+        self.lagging = 0
+        self.stubborn = False
         self.candidate: str | None = TWO
         self.step: int | None = None
         self.slaveof = "SLAVEOF"
@@ -54,11 +55,10 @@ class World:
         if words == ("INFO",):
             return self.info(address)
         self.told.append(f"{address} {' '.join(words)}")
-        if words[0] == "FAILOVER":
-            if self.following[words[2]] != address:
-                raise RedisRefusal("ERR FAILOVER target HOST and PORT is not a replica.")
-            if not self.lagging:
-                self.following |= {address: words[2], words[2]: None}
+        if words[0] == "REPLICAOF":
+            if self.stubborn:
+                raise RedisRefusal("NOPERM no permissions")
+            self.following[address] = None if words[1] == "NO" else words[1]
         return "OK"
 
     def sentinel(self, address: str, *words: str) -> Any:
@@ -97,7 +97,7 @@ class World:
     def info(self, address: str) -> str:
         primary = self.following[address]
         if primary:
-            return f"role:slave\nmaster_host:{primary}\nmaster_link_status:up\nslave_repl_offset:10\n"
+            return f"role:slave\nmaster_host:{primary}\nmaster_link_status:up\nslave_repl_offset:{10 - self.lagging}\n"
         replicas = [other for other, place in self.following.items() if place == address]
         lines = [f"slave{n}:ip={other},port=6380,state=online,offset=10,lag=0" for n, other in enumerate(replicas)]
         return "\n".join(["role:master", "master_repl_offset:10", *lines])
@@ -138,7 +138,12 @@ def test_redis_makes_the_nominated_replica_the_primary(world: World, noted: Flag
     world.told.clear()
     answer = failover.run("two")
     assert (answer["from"], answer["to"]) == ("one", "two")
-    assert world.told == [f"{ONE} FAILOVER TO {TWO} 6380 TIMEOUT 50"]
+    assert world.told == [
+        f"{ONE} CLIENT PAUSE 4050 WRITE",
+        f"{TWO} REPLICAOF NO ONE",
+        f"{ONE} REPLICAOF {TWO} 6380",
+        f"{ONE} CLIENT UNPAUSE",
+    ]
     assert (world.following[ONE], world.following[TWO]) == (TWO, None)
     assert noted.names() == []
 
@@ -153,21 +158,24 @@ def test_nobody_becomes_the_primary_without_a_nomination(world: World, noted: Fl
     noted.set("cache", "a run", -1.0)
     with pytest.raises(AgentError, match="two is not nominated"):
         failover.run("two")
-    assert not any("TO" in words for words in world.told)
+    assert not any("REPLICAOF" in words for words in world.told)
 
 
 def test_a_replica_that_lacks_writes_does_not_become_the_primary(world: World, failover: Failover) -> None:
     failover.nominate("a run")
-    world.lagging = True
-    with pytest.raises(AgentError, match="did not have all writes in time: not handed over"):
+    world.lagging = 1
+    with pytest.raises(AgentError, match="cache: two does not have all writes within"):
         failover.run("two")
+    assert not any("REPLICAOF" in words for words in world.told)
+    assert world.told[-1] == f"{ONE} CLIENT UNPAUSE"
 
 
 def test_what_redis_refuses_is_told_in_its_words(world: World, failover: Failover) -> None:
     failover.nominate("a run")
-    world.following[TWO] = THREE
-    with pytest.raises(AgentError, match="cache: FAILOVER TO: ERR FAILOVER target"):
+    world.stubborn = True
+    with pytest.raises(AgentError, match="cache: REPLICAOF NO: NOPERM no permissions"):
         failover.run("two")
+    assert world.told[-1] == f"{ONE} CLIENT UNPAUSE"
 
 
 def test_sentinel_may_promote_again_when_it_finds_no_replica(world: World, failover: Failover) -> None:
