@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trivet.agent.commands import MODULES, answer
+from trivet.agent.priority import unhurried
 
 READY = {"session": "ready"}
 
@@ -33,8 +34,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def run_session(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
     """Answer until standard input ends."""
-    for command in args.load:
-        importlib.import_module(f"trivet.agent.{MODULES[command]}")
+    with unhurried():
+        for command in args.load:
+            importlib.import_module(f"trivet.agent.{MODULES[command]}")
     _say(READY)
     answered = 0
     with _questions() as questions:

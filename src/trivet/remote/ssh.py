@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -96,13 +97,14 @@ class Nodes:
         return {result.node: self._answer(result, arguments) for result in results}
 
     @contextmanager
-    def sessions(self, nodes: Iterable[Node], *commands: str) -> Iterator[None]:
+    def sessions(self, nodes: Iterable[Node], *commands: str, apart: float = 0.0) -> Iterator[None]:
         """While it lasts, the agents of these nodes answer at once: none is started for a question.
 
         A node whose agent opens no session is asked as ever; one that was lost is opened anew. Within another such
         context, that one's sessions are used, and go on.
 
         :param commands: what will be asked, such as ``proxy``.
+        :param apart: seconds between the begin of one and of the next: each is some tenths of a second of a core.
         """
         command = shlex.join(["trivet-agent", "session", *commands])
         asked = list(nodes)
@@ -110,7 +112,13 @@ class Nodes:
         for node in added:
             opened = partial(AgentSession, node.name, [*self._connection(node), command])
             self._sessions[node.name] = KeptSession(opened)
-        self.at_once(lambda node: self._sessions[node.name].open(), asked)
+        places = {node.name: number for number, node in enumerate(asked)}
+
+        def open_one(node: Node) -> None:
+            time.sleep(apart * places[node.name])
+            self._sessions[node.name].open()
+
+        self.at_once(open_one, asked)
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ from trivet.rotation.agents import foreign_agents
 from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
-from trivet.rotation.looks import Looks
+from trivet.rotation.looks import APART_SECONDS, Looks
 from trivet.rotation.steps import NodeSteps
 from trivet.rotation.tables import table_warnings
 from trivet.rotation.view import View, view_of
@@ -81,6 +81,9 @@ class Cluster(Protocol):
 
     def steps(self, node: str, change: Change, owner: str, tell: Tell) -> Steps:
         """The steps of a node for a change."""
+
+    def attended(self) -> AbstractContextManager[None]:
+        """While it lasts, the nodes' agents answer at once, and where they share cores the nodes come first."""
 
     def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> AbstractContextManager[HeldLease]:
         """The environment's lease."""
@@ -157,18 +160,21 @@ class LiveCluster:
         return NodeSteps(self._environment, self._nodes, self._looks, self._environment.node(node), change, owner, tell)
 
     @contextmanager
-    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Iterator[Lease]:
-        """The environment's lease; while it is held the nodes come before the runner where they share cores.
+    def attended(self) -> Iterator[None]:
+        """While it lasts, the nodes' agents answer at once, and where they share cores the nodes come first.
 
-        Their agents answer at once meanwhile: a node is asked some forty questions while it is rotated, and each start
-        of an agent takes a tenth of a second of its processor and more.
+        A node is asked some forty questions while it is rotated, and each start of an agent takes a tenth of a second
+        of its processor and more.
         """
         with (
-            Lease(self._nodes, owner, purpose, patience=patience, tell=tell) as lease,
             provider_for(self._environment).runner_aside(),
-            self._nodes.sessions(self._environment.proxies, *ASKED),
+            self._nodes.sessions(self._environment.proxies, *ASKED, apart=APART_SECONDS),
         ):
-            yield lease
+            yield
+
+    def lease(self, owner: str, purpose: str, patience: bool, tell: Tell) -> Lease:
+        """The environment's lease."""
+        return Lease(self._nodes, owner, purpose, patience=patience, tell=tell)
 
     def lease_holder(self) -> str | None:
         """Who holds the lease, since when and what for, in words; None when nobody does."""

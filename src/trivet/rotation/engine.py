@@ -68,9 +68,12 @@ class Planner:
         self._cluster = cluster
         self._environment = cluster.environment
 
-    def plan(self, change: Change) -> Plan:
-        """The plan of a change, with what refuses it."""
-        view = settled(self._cluster)
+    def plan(self, change: Change, recent: bool = False) -> Plan:
+        """The plan of a change, with what refuses it.
+
+        :param recent: whether a look of a moment ago is good enough.
+        """
+        view = settled(self._cluster, recent=recent)
         present = self._present_size(view) if change.kind is Kind.RESIZE else None
         warnings = list(self._cluster.table_warnings())
         if present:

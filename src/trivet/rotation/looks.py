@@ -10,8 +10,8 @@ from trivet.remote import Nodes, Observation, observe
 
 APART_SECONDS = 0.3
 """Between the questions to one node and to the next, so that customers wait for one of them at most."""
-RECENT_SECONDS = 3.0
-"""How long ago the look of before may have begun that a recent one is: two looks in a row are as far apart."""
+RECENT_SECONDS = 5.0
+"""How long ago a look may have begun that counts as recent. Before anything of a node stops, it is looked at anew."""
 
 
 class Looks:

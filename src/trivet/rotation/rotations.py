@@ -79,11 +79,12 @@ class Rotations:
             check_input(cluster, change)
             cluster.check(change.needs_machines)
             cluster.check_new(change.new_machines)
-            plan = self._agreed(cluster, change, shown)
-            with self._lease(cluster, change.purpose) as lease:
-                # Somebody may have finished a change between the plan and the lease.
-                plan = self._agreed(cluster, change, plan)
-                return self._begin(cluster, lease, plan, recorded=change.size or None)
+            with cluster.attended():
+                plan = self._agreed(cluster, change, shown)
+                with self._lease(cluster, change.purpose) as lease:
+                    # Somebody may have finished a change between the plan and the lease.
+                    plan = self._agreed(cluster, change, plan)
+                    return self._begin(cluster, lease, plan, recorded=change.size or None)
 
     def resume(self) -> RotationReport:
         """Continue the change that was broken off, from where its journal ends.
@@ -206,7 +207,7 @@ class Rotations:
             return str(chosen["id"])
 
     def _agreed(self, cluster: Cluster, change: Change, shown: Plan | None) -> Plan:
-        plan = Planner(cluster).plan(change)
+        plan = Planner(cluster).plan(change, recent=True)
         refuse(plan)
         for words in plan.differences(shown) if shown else ():
             self._listener({"event": "replanned", "reason": words})
@@ -257,7 +258,7 @@ class Rotations:
 
         :raises InputError: when no change is broken off.
         """
-        with self._connect(self._environment) as cluster:
+        with self._connect(self._environment) as cluster, cluster.attended():
             chosen = self._open_journal(cluster)
             with self._lease(cluster, f"{verb}: {chosen['change'].get('summary', 'change')}", patience=True) as lease:
                 # Only under the lease is it certain that nobody else goes on with it.

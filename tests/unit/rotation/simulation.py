@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,9 @@ class Handle:
 
     def lease_holder(self) -> str | None:
         return f"{self.world.lease[0]} for: {self.world.lease[1]}" if self.world.lease else None
+
+    def attended(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def lease(self, owner: str, purpose: str, patience: bool, tell: Callable[[str], None]) -> Iterator[HeldLease]:
