@@ -281,8 +281,8 @@ class FilesFacts(ServiceFacts):
     mount_error: str | None = None
     written: float | None = None
     previous: float | None = None
-    """This node's mark on the volume, epoch seconds of its clock: the one just written and the one before.
-    Both None when the mark was too young to be written anew."""
+    """This node's mark on the volume, epoch seconds of its clock: the one just written, and the last but one before it,
+    which every node must have seen. Both None when the mark was too young to be written anew."""
     seen: dict[str, float] = field(default_factory=dict)
     """The marks of all nodes as read here, by node name."""
 

@@ -411,8 +411,20 @@ def test_a_mark_is_written_in_its_time_and_seen(tmp_path: Path) -> None:
     assert files.leave_mark(mark, 1000.0) == (1000.0, None)
     assert files.leave_mark(mark, 1005.0) == (None, None)
     assert files.read_mark(mark) == 1000.0
-    assert files.leave_mark(mark, 1030.5) == (1030.5, 1000.0)
+    # The mark before may be kept unread by others; the one before that may not.
+    assert files.leave_mark(mark, 1030.5) == (1030.5, None)
     assert files.read_mark(mark) == 1030.5
+    assert files.leave_mark(mark, 1036.0) == (None, None)
+    assert files.leave_mark(mark, 1041.0) == (1041.0, 1000.0)
+    assert files.leave_mark(mark, 1060.0) == (1060.0, 1030.5)
+    assert files.read_mark(mark) == 1060.0
+
+
+def test_the_mark_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    mark = tmp_path / "node-1"
+    mark.write_text("1000.000\n")
+    assert files.read_mark(mark) == 1000.0
+    assert files.leave_mark(mark, 1030.5) == (1030.5, None)
 
 
 def test_what_hangs_in_files_does_not_hide_the_rest() -> None:

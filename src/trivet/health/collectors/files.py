@@ -206,24 +206,32 @@ def bricks_unheard(mount: Path) -> tuple[str, ...]:
 
 
 def leave_mark(path: Path, now: float) -> tuple[float | None, float | None]:
-    """Write this node's mark; the mark just written and the one before, or None twice for one too young.
+    """Write this node's mark; it and the one that everybody must have seen, or None twice where it is too young.
+
+    That is the last but one. The last one need not be seen for as long as a client keeps what it has read: seen once
+    on GlusterFS 10.3, which had kept the mark of before for 40 s, though it asks after one.
 
     The young one is written again as it is: that the mount takes a write is asked every time.
     """
-    previous = read_mark(path)
-    young = previous is not None and 0 <= now - previous < YOUNGEST_MARK_SECONDS
-    mark = previous if previous is not None and young else now
+    marks = _marks(path)
+    young = bool(marks) and 0 <= now - marks[0] < YOUNGEST_MARK_SECONDS
+    kept = marks if young else (now, *marks[:1])
     # In place, not by rename: the other nodes keep reading one file.
     with path.open("r+b" if path.exists() else "wb") as file:
-        file.write(f"{mark:.3f}\n".encode())
+        file.write(f"{' '.join(f'{mark:.3f}' for mark in kept)}\n".encode())
         file.flush()
         os.fsync(file.fileno())
-    return (None, None) if young else (mark, previous)
+    return (None, None) if young else (now, marks[1] if len(marks) > 1 else None)
 
 
 def read_mark(path: Path) -> float | None:
     """The time in a mark, None when there is none yet."""
+    return next(iter(_marks(path)), None)
+
+
+def _marks(path: Path) -> tuple[float, ...]:
+    """A mark and, once there has been one, the mark before it; empty when there is none yet."""
     try:
-        return float(path.read_text(encoding="ascii"))
+        return tuple(map(float, path.read_text(encoding="ascii").split()[:2]))
     except (FileNotFoundError, ValueError):
-        return None
+        return ()

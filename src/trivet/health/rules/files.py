@@ -138,7 +138,7 @@ def _of_counts(cluster: Cluster, pending: dict[str, int], split: dict[str, int])
 
 
 def _of_marks(cluster: Cluster) -> Iterator[Finding]:
-    """Every node's mark before its last one must have been seen by all the others."""
+    """Every node's mark of some looks ago must have been seen by all the others."""
     # A web node reads the members' marks; nobody needs to know of its own.
     readers = {node: facts.files for node, facts in cluster.machines() if facts.files.writable}
     members = {name for name, _ in cluster.members()}
