@@ -79,6 +79,8 @@ class LabGround:
         number = run(["btrfs", "inspect-internal", "rootid", subvolume]).strip()
         limit = "none"
         if room_mib is not None:
+            # Incus does so only for an instance with a limit of its own.
+            run(["btrfs", "quota", "enable", str(STORAGE)])
             # Counts that btrfs calls inconsistent (images and snapshots that went make them so) hold nobody back.
             run(["btrfs", "quota", "rescan", "-w", str(STORAGE)], timeout=RESCAN_SECONDS)
             shown = run(["btrfs", "qgroup", "show", "--raw", "--sync", "-f", subvolume])
