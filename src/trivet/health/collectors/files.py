@@ -208,8 +208,8 @@ def bricks_unheard(mount: Path) -> tuple[str, ...]:
 def leave_mark(path: Path, now: float) -> tuple[float | None, float | None]:
     """Write this node's mark; it and the one that everybody must have seen, or None twice where it is too young.
 
-    That is the last but one. The last one need not be seen for as long as a client keeps what it has read: seen once
-    on GlusterFS 10.3, which had kept the mark of before for 40 s, though it asks after one.
+    That is the last but one. Once, on GlusterFS 10.3, a client did not see one of 42 s ago, which it may have kept or
+    failed to read: a moment's lapse must not keep a healthy node out.
 
     The young one is written again as it is: that the mount takes a write is asked every time.
     """
