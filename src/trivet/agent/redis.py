@@ -36,6 +36,8 @@ FAILOVER_SECONDS = 30.0
 POLL_SECONDS = 0.05
 HELD_POLL_SECONDS = 0.005
 """While clients are held, a look more costs less than their time."""
+CHOICE_SECONDS = 3.0
+"""Sentinel needs 0.2 s. Ended long before the flag of the nomination expires, which would let it promote."""
 WITHHELD = "TRIVET.WITHHELD"
 """What Sentinel is told that ``SLAVEOF`` is called: no Redis knows that, and refuses the whole transaction."""
 USABLE = 2 / 3
@@ -116,7 +118,7 @@ class Failover:
     """One hand-over of the primary of one instance, by this node's Sentinel.
 
     Args:
-        seconds: how long each wait may take.
+        seconds: how long Sentinel, and replicas that follow, may take.
         flags: where nominations are noted.
     """
 
@@ -146,7 +148,7 @@ class Failover:
             self._sentinel("SENTINEL", "SET", self._instance, "rename-command", "SLAVEOF", WITHHELD)
             self._sentinel("SENTINEL", "FAILOVER", self._instance)
             # Past the tick in which it would have promoted.
-            self._wait(self._has_chosen, self._seconds, "Sentinel chose no replica")
+            self._wait(self._has_chosen, CHOICE_SECONDS, "Sentinel chose no replica")
         finally:
             allow_promotions(self._config, self._instance)
         new = self._nominee()
