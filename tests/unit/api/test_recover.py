@@ -106,15 +106,15 @@ class FakeNodes:
             raise RemoteError(f"{node.name} was not reached: no route")
         return self.world.answer(node.name, words)
 
-    def run(self, node: Node, words: Sequence[str], timeout: float = 30.0) -> RemoteResult:
+    def asked(self, node: Node, words: Sequence[str], timeout: float = 30.0) -> RemoteResult:
         del timeout
         try:
-            return RemoteResult(node.name, 0, json.dumps(self.agent(node, *words[1:])), "")
+            return RemoteResult(node.name, 0, json.dumps(self.agent(node, *words)), "")
         except RemoteError as error:
             return RemoteResult(node.name, 255, "", error.message)
 
     def run_on(self, nodes: Iterable[Node], words: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
-        return [self.run(node, words, timeout) for node in nodes]
+        return [self.asked(node, words[1:], timeout) for node in nodes]
 
     def at_once(self, question: Callable[[Node], Any], nodes: Iterable[Node]) -> list[Any]:
         return [question(node) for node in nodes]
