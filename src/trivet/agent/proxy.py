@@ -219,10 +219,14 @@ def _give_nothing_new(runtime: Runtime, server: str) -> None:
     Where the agent does not, or does not answer, the proxies of the other nodes would go on sending it work: it is left
     as it is here too, and whoever waits for it to be idle learns that it is not.
     """
+    said: dict[str, str | None] = {}
     for item in parse_stat(runtime.ask(stat_command())):
-        if item.name != server or item.state != "UP" or item.backend not in BACKEND_SERVICES:
+        service = BACKEND_SERVICES.get(item.backend)
+        if item.name != server or item.state != "UP" or service is None:
             continue
-        if agent_answer(BACKEND_SERVICES[item.backend], item.endpoint[0]) == DRAINED_ANSWER:
+        if service not in said:
+            said[service] = agent_answer(service, item.endpoint[0])
+        if said[service] == DRAINED_ANSWER:
             runtime.tell(f"set server {item.backend}/{item.name} weight 0%")
 
 

@@ -30,14 +30,19 @@ from trivet.health.facts import RedisInstance
 
 STATUS_SECONDS = 5.0
 CALL_SECONDS = 2.0
-CATCH_UP_SECONDS = 3.0
+CATCH_UP_SECONDS = 1.5
 """With the time that the proxies wait for what is in flight (``trivet.rotation.steps``) below the limit of a hold."""
 FAILOVER_SECONDS = 30.0
 POLL_SECONDS = 0.05
 HELD_POLL_SECONDS = 0.005
 """While clients are held, a look more costs less than their time."""
+FOLLOW_SECONDS = 3.0
+PAUSE_SECONDS = 30.0
+"""Longer than all orders of a hand-over together, and than Sentinel takes to have a stray primary follow."""
 CHOICE_SECONDS = 3.0
-"""Sentinel needs 0.2 s. Ended long before the flag of the nomination expires, which would let it promote."""
+"""Sentinel needs 0.2 s."""
+CHOOSING = ("wait_start", "select_slave", "send_slaveof_noone")
+"""The states of a failover after which Sentinel promotes by itself."""
 WITHHELD = "TRIVET.WITHHELD"
 """What Sentinel is told that ``SLAVEOF`` is called: no Redis knows that, and refuses the whole transaction."""
 USABLE = 2 / 3
@@ -100,14 +105,23 @@ def ask(config: NodeConfig, address: str, port: int, *words: str) -> facts.Reply
         return client.ask(*words)
 
 
+class RolesUnknown(AgentError):
+    """Which instance is the primary is not known: what the old one acknowledged now could be lost."""
+
+
 def allow_promotions(config: NodeConfig, instance: str) -> None:
     """Let this node's Sentinel promote replicas again. Harmless when it may.
 
     Raises:
-        AgentError: it does not answer.
+        AgentError: it does not answer, or has not come to the end of a choice: it would promote while no client is
+            held. It goes on choosing, or gives up, within its failover timeout; `flags expire` tries again.
     """
+    sentinel = (config, config.address, SENTINEL_PORT, "SENTINEL")
     try:
-        ask(config, config.address, SENTINEL_PORT, "SENTINEL", "SET", instance, "rename-command", "SLAVEOF", "SLAVEOF")
+        state = facts.pairs_of(ask(*sentinel, "MASTER", instance)).get("failover-state")
+        if state in CHOOSING:
+            raise AgentError(f"this node's Sentinel promotes no replica of {instance} until its {state} is over")
+        ask(*sentinel, "SET", instance, "rename-command", "SLAVEOF", "SLAVEOF")
     except (NoAnswer, RedisRefusal) as problem:
         raise AgentError(
             f"this node's Sentinel promotes no replica of {instance} until it answers: {problem}"
@@ -133,20 +147,30 @@ class Failover:
     def nominate(self, owner: str) -> dict[str, Any]:
         """Have Sentinel choose the replica that `run` makes the primary. Nothing changes for the clients.
 
-        When nobody makes it one, Sentinel gives up by itself after its failover timeout.
+        When nobody makes it one, Sentinel gives up by itself after its failover timeout, and begins no failover of its
+        own for another such time; the others may.
 
         Raises:
-            AgentError: the Sentinels do not agree, this node's does not answer or refuses, or does not choose in time.
+            AgentError: the Sentinels do not agree, this node's does not answer, refuses, does not trust its clock
+                (TILT) or does not choose in time; the primary has changed meanwhile.
         """
         started = time.monotonic()
-        if self._agreed_primary() is None:
+        primary = self._agreed_primary()
+        if primary is None:
             raise AgentError(f"the Sentinels do not agree on the primary of {self._instance}: not handed over")
+        self._refuse_tilt()
         self._wait(lambda: not self._in_progress(), self._seconds, "a failover is still under way")
+        if self._agreed_primary() != primary:
+            raise AgentError(f"the primary of {self._instance} has changed meanwhile: not handed over")
         usable = USABLE * int(self._master()["failover-timeout"]) / 1000
+        # The start of one before would count for one of the same owner.
+        self._flags.clear(self._instance)
         self._flags.set(self._instance, owner, usable)
         try:
-            self._sentinel("SENTINEL", "SET", self._instance, "rename-command", "SLAVEOF", WITHHELD)
+            self._withhold()
             self._sentinel("SENTINEL", "FAILOVER", self._instance)
+            # Once more: `flags expire` may just have undone a nomination of before. From here on it waits.
+            self._withhold()
             # Past the tick in which it would have promoted.
             self._wait(self._has_chosen, CHOICE_SECONDS, "Sentinel chose no replica")
         finally:
@@ -168,16 +192,19 @@ class Failover:
 
         Raises:
             AgentError: before anything was changed: it is not nominated, or no longer; it does not have all writes in
-                time. After: the old primary does not answer, or no replica follows the new one.
+                time; it refuses. After: no replica follows it.
+            RolesUnknown: it did not answer, or the old primary could not be made to follow. The old one's writes stay
+                paused for PAUSE_SECONDS, by when Sentinel has it follow.
         """
         started = time.monotonic()
         old, new = self._nominated(to)
         with self._writes_paused(old):
             problem = f"{to} does not have all writes"
             self._wait(lambda: self._caught_up(old, new), CATCH_UP_SECONDS, problem, HELD_POLL_SECONDS)
-            self._say(new, self._port, "REPLICAOF", "NO", "ONE")
-            # While its writes are paused: none may be acknowledged that the new primary never gets.
-            self._say(old, self._port, "REPLICAOF", new, str(self._port))
+            # Sentinel may have given it up since.
+            self._nominated(to)
+            self._make_primary(new)
+            self._have_follow(old, new)
         self._wait(lambda: self._has_replica(new), self._seconds, f"no replica follows {new}", HELD_POLL_SECONDS)
         self._flags.clear(self._instance)
         return {
@@ -229,16 +256,78 @@ class Failover:
 
     @contextlib.contextmanager
     def _writes_paused(self, primary: str) -> Iterator[None]:
-        """Hold back writes that do not come through a proxy, so that none is acknowledged and then lost."""
-        milliseconds = int((CATCH_UP_SECONDS + 2 * CALL_SECONDS) * 1000)
-        self._say(primary, self._port, "CLIENT", "PAUSE", str(milliseconds), "WRITE")
+        """Hold back writes that do not come through a proxy, so that none is acknowledged and then lost.
+
+        They stay held back, until the pause ends by itself, when it is not known which instance is the primary.
+        """
+        self._say(primary, self._port, "CLIENT", "PAUSE", str(int(PAUSE_SECONDS * 1000)), "WRITE")
+        known = True
         try:
             yield
+        except RolesUnknown:
+            known = False
+            raise
         finally:
-            self._ask(primary, self._port, "CLIENT", "UNPAUSE")
+            if known:
+                self._ask(primary, self._port, "CLIENT", "UNPAUSE")
+
+    def _make_primary(self, new: str) -> None:
+        """Make a replica the primary.
+
+        Raises:
+            AgentError: it refuses, and is none.
+            RolesUnknown: it does not answer: it may yet become one.
+        """
+        try:
+            ask(self._config, new, self._port, "REPLICAOF", "NO", "ONE")
+        except RedisRefusal as problem:
+            raise AgentError(f"{self._instance}: {self._name(new)} does not become the primary: {problem}") from problem
+        except NoAnswer as problem:
+            view = self._instance_at(new)
+            if view is None or view.role != "master":
+                raise RolesUnknown(
+                    f"{self._instance}: {self._name(new)} did not answer when it was made the primary, and may become "
+                    f"it yet; writes are paused on the old one: {problem}"
+                ) from problem
+
+    def _have_follow(self, old: str, new: str) -> None:
+        """Have the old primary follow the new one, while its writes are paused.
+
+        Raises:
+            RolesUnknown: it does not: there are two primaries until Sentinel has it follow.
+        """
+        try:
+            self._wait(
+                lambda: self._follows(old, new), FOLLOW_SECONDS, "the old primary does not follow", HELD_POLL_SECONDS
+            )
+        except AgentError as problem:
+            raise RolesUnknown(f"{problem}; its writes are paused") from problem
+
+    def _follows(self, old: str, new: str) -> bool:
+        """Order it, as often as it takes, and look whether it does."""
+        self._ask(old, self._port, "REPLICAOF", new, str(self._port))
+        view = self._instance_at(old)
+        return view is not None and view.role == "slave" and view.primary_address == new
+
+    def _withhold(self) -> None:
+        """Have this node's Sentinel send a command that no Redis knows in the place of the one that promotes."""
+        self._sentinel("SENTINEL", "SET", self._instance, "rename-command", "SLAVEOF", WITHHELD)
+
+    def _refuse_tilt(self) -> None:
+        """Refuse while Sentinel stands still, for 30 s after its clock jumped: it would go on when nobody expects it.
+
+        Raises:
+            AgentError: it does.
+        """
+        if facts.parse_info(str(self._sentinel("INFO", "sentinel"))).get("sentinel_tilt") == "1":
+            raise AgentError("this node's Sentinel is in TILT and does nothing for 30 s: not handed over")
 
     def _master(self) -> dict[str, str]:
-        return facts.pairs_of(self._sentinel("SENTINEL", "MASTER", self._instance))
+        reply = self._sentinel("SENTINEL", "MASTER", self._instance)
+        try:
+            return facts.pairs_of(reply)
+        except NoAnswer as problem:
+            raise AgentError(f"{self._instance}: {problem}") from problem
 
     def _in_progress(self) -> bool:
         return "failover_in_progress" in self._master()["flags"].split(",")

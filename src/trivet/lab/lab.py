@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trivet.errors import LabError
-from trivet.lab import image, instances, machine, network
+from trivet.lab import cores, image, instances, machine, network
 from trivet.lab.search_packages import ensure_search_package
 from trivet.lab.shell import run
 from trivet.lab.state import (
@@ -239,7 +239,8 @@ class Lab:
                 progress(f"making {node.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {node.address}")
                 instances.create(state, node, alias, size)
             else:
-                # A change that was never ended may have left it with a small share.
+                # A change that was never ended may have left it aside.
+                cores.give_way(node.name, False)
                 instances.share(node.name, 100)
             instances.start(node.name)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The loop of every rolling change: one node after the other, each step in the journal before it begins.
 
-Never two nodes at a time, never the next node without a fresh verdict, never a node stopped while another is out of
-service.
+Never two nodes at a time, never the next node without a verdict of this moment, never a node stopped while another is
+out of service, which is looked at anew before each stop.
 """
 
 from __future__ import annotations

@@ -132,9 +132,12 @@ class NodeSteps:
         if self._agents("proxy", "states")[self._node.name]["writer"] == self._node.name:
             self._hand_over_writer()
         for instance in REDIS_INSTANCES:
-            status = self._nodes.agent(self._node, "redis", "status")
-            if status["instances"][instance]["role"] == "master":
+            seen = self._nodes.agent(self._node, "redis", "status")["instances"][instance]
+            if seen["role"] == "master":
                 self._hand_over_redis(instance)
+            elif primary := next((other for other in self._others if other.address == seen["primary_address"]), None):
+                # A hand-over that was broken off may not have come to its end; at once where it has.
+                self._settle_redis(instance, primary.name)
 
     def _hand_over_writer(self) -> None:
         self._tell("handing over the database writer")
@@ -161,7 +164,11 @@ class NodeSteps:
         new = self._held(
             f"redis_{instance}_primary", lambda: str(self._nodes.agent(self._node, *failover, timeout=60)["to"])
         )
-        self._nodes.agent(self._node, "redis", "settled", instance, "--primary", new, timeout=60)
+        self._settle_redis(instance, new)
+
+    def _settle_redis(self, instance: str, primary: str) -> None:
+        """Wait until every Sentinel and every replica have taken the primary in, and have all keep their roles."""
+        self._nodes.agent(self._node, "redis", "settled", instance, "--primary", primary, timeout=60)
 
     def _held(self, backend: str, swap: Callable[[], str]) -> str:
         """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens.
@@ -384,6 +391,8 @@ class NodeSteps:
 
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
+        # First: what is used must not be the last that gets a core, however this step ends.
+        self._provider.step_back(self._node)
         self._nodes.agent(self._node, "undrain", "all")
         try:
             # The proxies learn of it at their next checks, and the node's own HAProxy serves already.
@@ -403,7 +412,6 @@ class NodeSteps:
         """Wait until every proxy uses the node, and have it take part in everything."""
         answers = self._answering(*self._until("--used-in", USED_BACKENDS), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to use {self._node.name} again")
-        self._provider.step_back(self._node)
         everyone = ",".join(node.name for node in self._environment.nodes)
         self._answering("proxy", "release", "db_writer", "--ready", everyone)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from trivet.agent import flags, redis
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
-from trivet.agent.redis import WITHHELD, Failover
+from trivet.agent.redis import WITHHELD, Failover, RolesUnknown
 from trivet.health.collectors.redis import RedisRefusal
 from trivet.health.config import SENTINEL_PORT, NodeConfig
 from trivet.health.external import NoAnswer
@@ -41,7 +42,11 @@ class World:
         self.sentinels = dict.fromkeys(ADDRESSES, ONE)
         self.silent: set[tuple[str, int]] = set()
         self.lagging = 0
-        self.stubborn = False
+        self.stubborn: set[str] = set()
+        self.stalled: set[str] = set()
+        self.slow: set[str] = set()
+        self.tilt = False
+        self.stands_still = False
         self.candidate: str | None = TWO
         self.step: int | None = None
         self.slaveof = "SLAVEOF"
@@ -50,14 +55,22 @@ class World:
     def ask(self, _config: NodeConfig, address: str, port: int, *words: str) -> Any:
         if (address, port) in self.silent:
             raise NoAnswer(f"{address}:{port}: timed out")
+        if words == ("INFO", "sentinel"):
+            return f"sentinel_tilt:{int(self.tilt)}\n"
         if port == SENTINEL_PORT:
             return self.sentinel(address, *words[1:])
         if words == ("INFO",):
             return self.info(address)
         self.told.append(f"{address} {' '.join(words)}")
         if words[0] == "REPLICAOF":
-            if self.stubborn:
+            if address in self.stubborn:
                 raise RedisRefusal("NOPERM no permissions")
+            if address in self.stalled:
+                # It has the order, and carries it out when it runs again.
+                raise NoAnswer(f"{address}:{port}: timed out")
+            if address in self.slow:
+                self.following[address] = None
+                raise NoAnswer(f"{address}:{port}: timed out")
             self.following[address] = None if words[1] == "NO" else words[1]
         return "OK"
 
@@ -88,7 +101,7 @@ class World:
         answer = ["ip", ONE, "flags", flags, "failover-timeout", "15000", *state]
         if self.step == 1 and self.candidate is None:
             self.step = None
-        elif self.step is not None and self.step < 3:
+        elif self.step is not None and self.step < 3 and not self.stands_still:
             self.step += 1
             if self.step == 3 and self.slaveof == "SLAVEOF":
                 self.told.append("Sentinel promoted")
@@ -109,6 +122,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(redis, "ask", made.ask)
     monkeypatch.setattr(redis, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(redis, "CATCH_UP_SECONDS", 0.05)
+    monkeypatch.setattr(redis, "FOLLOW_SECONDS", 0.05)
     return made
 
 
@@ -125,7 +139,8 @@ def failover(world: World, noted: FlagFiles) -> Failover:
 def test_sentinel_chooses_and_is_kept_from_promoting(world: World, noted: FlagFiles, failover: Failover) -> None:
     answer = failover.nominate("a run")
     assert (answer["to"], answer["usable_seconds"]) == ("two", 10.0)
-    assert world.told == [f"Sentinel SLAVEOF is {WITHHELD}", "Sentinel FAILOVER", "Sentinel SLAVEOF is SLAVEOF"]
+    withheld = f"Sentinel SLAVEOF is {WITHHELD}"
+    assert world.told == [withheld, "Sentinel FAILOVER", withheld, "Sentinel SLAVEOF is SLAVEOF"]
     assert world.following == {ONE: None, TWO: ONE, THREE: ONE}
     flag = noted.get("cache")
     assert flag is not None
@@ -139,7 +154,7 @@ def test_redis_makes_the_nominated_replica_the_primary(world: World, noted: Flag
     answer = failover.run("two")
     assert (answer["from"], answer["to"]) == ("one", "two")
     assert world.told == [
-        f"{ONE} CLIENT PAUSE 4050 WRITE",
+        f"{ONE} CLIENT PAUSE 30000 WRITE",
         f"{TWO} REPLICAOF NO ONE",
         f"{ONE} REPLICAOF {TWO} 6380",
         f"{ONE} CLIENT UNPAUSE",
@@ -172,10 +187,100 @@ def test_a_replica_that_lacks_writes_does_not_become_the_primary(world: World, f
 
 def test_what_redis_refuses_is_told_in_its_words(world: World, failover: Failover) -> None:
     failover.nominate("a run")
-    world.stubborn = True
-    with pytest.raises(AgentError, match="cache: REPLICAOF NO: NOPERM no permissions"):
+    world.stubborn = {TWO}
+    with pytest.raises(AgentError, match="cache: two does not become the primary: NOPERM no permissions"):
         failover.run("two")
     assert world.told[-1] == f"{ONE} CLIENT UNPAUSE"
+
+
+def test_writes_stay_paused_where_the_new_primary_may_yet_become_one(world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    world.stalled = {TWO}
+    with pytest.raises(RolesUnknown, match="two did not answer when it was made the primary"):
+        failover.run("two")
+    assert f"{ONE} CLIENT UNPAUSE" not in world.told
+
+
+def test_one_that_became_the_primary_without_a_word_is_followed(world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    world.slow = {TWO}
+    failover.run("two")
+    assert world.told[-2:] == [f"{ONE} REPLICAOF {TWO} 6380", f"{ONE} CLIENT UNPAUSE"]
+
+
+@pytest.mark.parametrize("how", ["stubborn", "stalled"])
+def test_writes_stay_paused_on_an_old_primary_that_does_not_follow(how: str, world: World, failover: Failover) -> None:
+    failover.nominate("a run")
+    setattr(world, how, {ONE})
+    with pytest.raises(RolesUnknown, match="the old primary does not follow within"):
+        failover.run("two")
+    # Asked again and again, and never unpaused: what it acknowledged now would be lost.
+    assert world.told.count(f"{ONE} REPLICAOF {TWO} 6380") > 1
+    assert f"{ONE} CLIENT UNPAUSE" not in world.told
+
+
+def test_a_nomination_that_sentinel_gave_up_meanwhile_is_not_used(
+    world: World, failover: Failover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failover.nominate("a run")
+    caught_up = failover._caught_up
+
+    def late(old: str, new: str) -> bool:
+        world.step = None
+        return caught_up(old, new)
+
+    monkeypatch.setattr(failover, "_caught_up", late)
+    with pytest.raises(AgentError, match="two is not nominated"):
+        failover.run("two")
+    assert not any("REPLICAOF" in words for words in world.told)
+    assert world.told[-1] == f"{ONE} CLIENT UNPAUSE"
+
+
+def test_a_sentinel_that_has_not_chosen_in_time_is_kept_from_promoting(
+    world: World, noted: FlagFiles, failover: Failover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "CHOICE_SECONDS", 0.02)
+    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    world.stands_still = True
+    with pytest.raises(AgentError, match="promotes no replica of cache until its wait_start is over"):
+        failover.nominate("a run")
+    assert world.slaveof == WITHHELD
+    # The timer does not give it back either, until the choice is over.
+    cleared, failed = flags.undo(flags.look_nominations(NODE), NODE)
+    assert (cleared, len(failed), world.slaveof) == ([], 1, WITHHELD)
+    world.stands_still = False
+    while world.step != 3:
+        world.master()
+    assert "Sentinel promoted" not in world.told
+    assert flags.undo(flags.look_nominations(NODE), NODE)[1] == []
+    assert (world.slaveof, noted.names()) == ("SLAVEOF", [])
+
+
+def test_a_sentinel_in_tilt_is_not_asked(world: World, noted: FlagFiles, failover: Failover) -> None:
+    world.tilt = True
+    with pytest.raises(AgentError, match="in TILT"):
+        failover.nominate("a run")
+    assert (world.told, noted.names()) == ([], [])
+
+
+def test_a_primary_that_moved_while_a_failover_was_waited_for_is_not_moved_again(
+    world: World, failover: Failover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved() -> bool:
+        world.sentinels = dict.fromkeys(ADDRESSES, TWO)
+        return False
+
+    monkeypatch.setattr(failover, "_in_progress", moved)
+    with pytest.raises(AgentError, match="has changed meanwhile"):
+        failover.nominate("a run")
+    assert world.told == []
+
+
+def test_by_itself_a_failover_nominates_first(world: World, noted: FlagFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "NOMINATION_DIRECTORY", noted.directory)
+    args = argparse.Namespace(instance="cache", to=None, owner="by hand", timeout=0.2)
+    assert redis.run_failover(args, NODE)["to"] == "two"
+    assert "Sentinel FAILOVER" in world.told
 
 
 def test_sentinel_may_promote_again_when_it_finds_no_replica(world: World, failover: Failover) -> None:
@@ -207,7 +312,7 @@ def test_nothing_is_done_while_the_sentinels_disagree(world: World, noted: FlagF
 
 def test_nothing_is_done_where_the_own_sentinel_does_not_answer(world: World, failover: Failover) -> None:
     world.silent.add((ONE, SENTINEL_PORT))
-    with pytest.raises(AgentError, match=r"SENTINEL MASTER: 10\.0\.0\.1:26379: timed out"):
+    with pytest.raises(AgentError, match=r"INFO sentinel: 10\.0\.0\.1:26379: timed out"):
         failover.nominate("a run")
     assert world.told == []
 

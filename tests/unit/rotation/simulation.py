@@ -115,6 +115,7 @@ class Handle:
         self._after = after
         self.count = 0
         self.dead = False
+        self._seen: View | None = None
         self._lease_lost = False
 
     def __call__(self, described: Environment) -> Handle:
@@ -230,6 +231,12 @@ class Handle:
             raise LeaseHeld("the lease could not be renewed")
 
     def view(self, recent: bool = False) -> View:
+        """A recent one is as old as it gets: whatever has happened since the last look is not in it."""
+        if not recent or self._seen is None:
+            self._seen = self._look()
+        return self._seen
+
+    def _look(self) -> View:
         findings: list[Finding] = []
         out: dict[str, str] = {}
         for name, machine in self.world.machines.items():
@@ -298,6 +305,9 @@ class SimulatedSteps:
         after = self._world.then.pop((self._name, step), None)
         if after:
             after(self._world)
+        if step is Step.SOAK:
+            # It ends with a look at everything.
+            self._handle.view()
 
     def _act(self, what: str, effect: Callable[[], None]) -> None:
         self._handle.act(f"{self._name}: {what}", effect)
