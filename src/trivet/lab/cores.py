@@ -53,6 +53,20 @@ def aside(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Iterator[None]:
             _remove(controller.root / GROUP)
 
 
+@contextmanager
+def prompt(cgroups: Path = CGROUPS) -> Iterator[None]:
+    """Have the runners that let the nodes go first take part like a node meanwhile: somebody waits for what they do.
+
+    Where none does, or the kernel cannot have a group give way, nothing is done.
+    """
+    files = [file for place in (cgroups / "cpu", cgroups) if (file := place / GROUP / GIVES_WAY).exists()]
+    _write(files, "0")
+    try:
+        yield
+    finally:
+        _write(files, "1")
+
+
 def apart(instances: Sequence[str], cgroups: Path = CGROUPS) -> None:
     """Give those of these running containers that have one core a core each, as far as there are enough.
 
@@ -86,6 +100,13 @@ def give_way(instance: str, whether: bool, cgroups: Path = CGROUPS) -> None:
         with suppress(OSError):
             if file.exists():
                 file.write_text("1" if whether else "0", encoding="utf-8")
+
+
+def _write(files: Sequence[Path], word: str) -> None:
+    for file in files:
+        # Another runner may have removed the group, being the last in it.
+        with suppress(OSError):
+            file.write_text(word, encoding="utf-8")
 
 
 def _controller(cgroups: Path, own: Path) -> _Controller | None:

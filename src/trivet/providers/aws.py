@@ -98,6 +98,10 @@ class AwsProvider:
         """Nothing: the runner's machine is none of the nodes."""
         return nullcontext()
 
+    def runner_prompt(self) -> AbstractContextManager[None]:
+        """Nothing: the runner's machine is none of the nodes."""
+        return nullcontext()
+
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 

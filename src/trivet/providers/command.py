@@ -87,6 +87,10 @@ class CommandProvider:
         """Nothing: the runner's machine is none of the nodes."""
         return contextlib.nullcontext()
 
+    def runner_prompt(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing: the runner's machine is none of the nodes."""
+        return contextlib.nullcontext()
+
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 

@@ -71,6 +71,10 @@ class IncusProvider:
         """Let the containers run before the runner: on real machines it takes no core of a node."""
         return cores.aside()
 
+    def runner_prompt(self) -> AbstractContextManager[None]:
+        """Let the runner take part like a container: on real machines it waits for no node's cores."""
+        return cores.prompt()
+
     def record(self, size: str) -> None:
         """Write the size into the lab's state, from which its inventory comes."""
         self._state.size = size

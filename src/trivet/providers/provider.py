@@ -46,6 +46,9 @@ class Provider(Protocol):
     def runner_aside(self) -> AbstractContextManager[None]:
         """While the runner makes a change: where it shares cores with the nodes, they come first."""
 
+    def runner_prompt(self) -> AbstractContextManager[None]:
+        """While clients are held for what the runner does: it waits for nobody."""
+
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""
 

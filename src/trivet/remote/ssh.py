@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -44,13 +44,16 @@ class Nodes:
     ) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for socket in Path(self._folder.name).iterdir():
-            subprocess.run(
-                ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "none"],
-                capture_output=True,
-                timeout=10,
-                check=False,
-            )
+            _end(socket)
         self._folder.cleanup()
+
+    def hang_up(self, node: Node) -> None:
+        """End the connection to a node whose machine has stopped: the next question opens a new one.
+
+        By itself it outlives the machine for some seconds, and a question in the moment in which it notices, though the
+        machine is back by then, is not answered.
+        """
+        _end(self._socket(node))
 
     def run(self, node: Node, command: Sequence[str], timeout: float = 30.0) -> RemoteResult:
         """Run a command on one node; never raises for its exit code.
@@ -162,9 +165,19 @@ class Nodes:
             "-o",
             "ControlPersist=300",
             "-o",
-            f"ControlPath={self._folder.name}/{node.node_id}",
+            f"ControlPath={self._socket(node)}",
         ]
         return [*ssh_command(node), *multiplexed, node.login]
+
+    def _socket(self, node: Node) -> Path:
+        return Path(self._folder.name, str(node.node_id))
+
+
+def _end(socket: Path) -> None:
+    """End the connection that is kept under this control path; nothing where there is none."""
+    words = ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "none"]
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(words, capture_output=True, timeout=10, check=False)
 
 
 def ssh_command(node: Node) -> list[str]:

@@ -178,11 +178,12 @@ class NodeSteps:
         """
         started = time.monotonic()
         ready = ",".join(node.name for node in self._environment.nodes)
-        try:
-            self._hold(backend)
-            ready = swap()
-        finally:
-            answers = self._agents("proxy", "release", backend, "--ready", ready)
+        with self._provider.runner_prompt():
+            try:
+                self._hold(backend)
+                ready = swap()
+            finally:
+                answers = self._agents("proxy", "release", backend, "--ready", ready)
         unsettled = [name for name, answer in answers.items() if not answer["settled"]]
         if unsettled:
             raise RotationHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
@@ -240,8 +241,7 @@ class NodeSteps:
 
     def resize(self) -> None:
         """Stop the machine, make it larger, start it."""
-        self._tell("stopping the machine")
-        self._provider.stop(self._node)
+        self._power_off()
         self._tell(f"resizing to size {self._change.size}")
         self._provider.resize(self._node, self._change.size)
         self._tell("starting the machine")
@@ -250,9 +250,13 @@ class NodeSteps:
 
     def reboot(self) -> None:
         """Stop the machine and start it."""
+        self._power_off()
+        self.power_on()
+
+    def _power_off(self) -> None:
         self._tell("stopping the machine")
         self._provider.stop(self._node)
-        self.power_on()
+        self._nodes.hang_up(self._node)
 
     def power_on(self) -> None:
         """Have the machine run, whatever state a broken-off step left it in."""
@@ -295,6 +299,7 @@ class NodeSteps:
         self._provider.check_create(*wanted)
         self._tell("removing the machine")
         self._provider.delete(self._node)
+        self._nodes.hang_up(self._node)
         self._tell("making a new machine")
         address = self._provider.create(*wanted)
         if address != self._node.address:

@@ -121,3 +121,28 @@ def test_where_the_kernel_cannot_have_it_give_way_a_container_keeps_its_share(tm
     for name in ("a", "stopped"):
         cores.give_way(name, True, tmp_path)
     assert [path.name for path in tmp_path.rglob("cpu.idle")] == []
+
+
+@pytest.mark.parametrize("place", ["cpu", "."])
+def test_who_is_waited_for_takes_part_meanwhile_and_gives_way_again(place: str, tmp_path: Path) -> None:
+    file = tmp_path / place / GROUP / "cpu.idle"
+    file.parent.mkdir(parents=True)
+    file.write_text("1\n", encoding="utf-8")
+    with pytest.raises(RuntimeError), cores.prompt(tmp_path):
+        assert file.read_text(encoding="utf-8") == "0"
+        raise RuntimeError
+    assert file.read_text(encoding="utf-8") == "1"
+
+
+def test_where_no_runner_gives_way_none_is_made_to(tmp_path: Path) -> None:
+    with cores.prompt(tmp_path):
+        assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_group_that_is_gone_meanwhile_is_no_failure(tmp_path: Path) -> None:
+    file = tmp_path / GROUP / "cpu.idle"
+    file.parent.mkdir(parents=True)
+    file.write_text("1\n", encoding="utf-8")
+    with cores.prompt(tmp_path):
+        file.unlink()
+        file.parent.rmdir()

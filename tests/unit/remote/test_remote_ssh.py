@@ -117,6 +117,15 @@ def test_connections_are_closed_at_the_end(ssh: Callable[[str], Path]) -> None:
     assert not Path(options(opened)["ControlPath"]).parent.exists()
 
 
+def test_the_connection_to_one_node_ends_before_the_others(ssh: Callable[[str], Path]) -> None:
+    log = ssh("exit 0")
+    with Nodes(ENVIRONMENT) as nodes:
+        nodes.run_on(ENVIRONMENT.nodes, ["true"])
+        kept = {options(words)["ControlPath"] for words in calls(log) if words[-2].endswith("192.0.2.2")}
+        nodes.hang_up(ENVIRONMENT.nodes[1])
+        assert calls(log)[-1] == ["-o", f"ControlPath={kept.pop()}", "-O", "exit", "none"]
+
+
 def test_a_node_that_is_not_reached_is_told_from_a_command_that_failed(ssh: Callable[[str], Path]) -> None:
     ssh("[ $login = root@192.0.2.1 ] && { echo no route >&2; exit 255; }; exit 3")
     with Nodes(ENVIRONMENT) as nodes:

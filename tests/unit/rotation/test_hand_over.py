@@ -52,8 +52,23 @@ class Agents:
         return [question(node) for node in nodes]
 
 
+class Provider:
+    """Notes among what the agents are told while the runner waits for no node's cores."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    @contextmanager
+    def runner_prompt(self) -> Iterator[None]:
+        self.told.append("runner prompt")
+        try:
+            yield
+        finally:
+            self.told.append("runner gives way")
+
+
 def hand_over(monkeypatch: pytest.MonkeyPatch, agents: Agents) -> None:
-    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: Provider(agents.told))
     node = agents.environment.nodes[1]
     change = change_of(Kind.RESIZE)
     NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None).hand_over()  # type: ignore[arg-type]
@@ -69,9 +84,11 @@ def test_sentinel_chooses_before_the_clients_are_held(monkeypatch: pytest.Monkey
     told = [words for words in agents.told if "cache" not in words]
     assert told == [
         "redis nominate session --owner us",
+        "runner prompt",
         "proxy hold redis_session_primary --wait 4.0",
         "redis failover session --to node-3",
         "proxy release redis_session_primary --ready node-3",
+        "runner gives way",
         "redis settled session --primary node-3",
     ]
 
@@ -87,7 +104,10 @@ def test_clients_are_let_go_when_the_hand_over_fails(monkeypatch: pytest.MonkeyP
     agents = Agents({"session": ("master", ""), "cache": replica_of(1)}, refused="redis failover")
     with pytest.raises(RemoteError):
         hand_over(monkeypatch, agents)
-    assert agents.told[-1] == "proxy release redis_session_primary --ready node-1,node-2,node-3"
+    assert agents.told[-2:] == [
+        "proxy release redis_session_primary --ready node-1,node-2,node-3",
+        "runner gives way",
+    ]
 
 
 def test_a_hand_over_that_was_broken_off_comes_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,9 @@ class World:
     def want_session(self, node: Node, wanted: bool) -> None:
         assert (node.name, wanted) == (NODE.name, False), "neither the machine nor its agent stays"
 
+    def hang_up(self, node: Node) -> None:
+        self.done.append(f"hang up on {node.name}")
+
     def provider_for(self, _environment: Environment, tell: Callable[[str], None]) -> World:
         self.tell = tell
         return self
@@ -101,6 +104,7 @@ def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(set_up: in
     assert world.done == [
         "check node-2 6 192.0.2.12",
         "delete node-2",
+        "hang up on node-2",
         "create node-2 6 192.0.2.12",
         "step aside node-2",
         "wait for node-2",
