@@ -68,9 +68,9 @@ BACKENDS: dict[str, tuple[int, str, int | None]] = {
     "search": (9200, "search", None),
     "db_writer": (3307, "database", 3305),
     "db_reader": (3307, "database", None),
-    "redis_cache_primary": (6380, "redis", 6369),
+    "redis_cache_primary": (6380, "redis_primary", 6369),
     "redis_cache_replica": (6380, "redis", None),
-    "redis_session_primary": (6390, "redis", 6368),
+    "redis_session_primary": (6390, "redis_primary", 6368),
     "redis_session_replica": (6390, "redis", None),
 }
 LISTENERS = {

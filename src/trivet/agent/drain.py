@@ -52,7 +52,7 @@ def run_drain(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
 
 
 def refuse_primary(config: Mapping[str, Any]) -> None:
-    """Refuse to drain the Redis of a primary: the proxies would have nobody left, and the clients would wait in vain.
+    """Refuse to drain the Redis of a primary: the proxies go on using it, since they have no other.
 
     Raises:
         AgentError: an instance here is the primary; names the command that hands it over.

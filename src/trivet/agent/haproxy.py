@@ -24,12 +24,16 @@ BACKEND_SERVICES = {
     "search": "search",
     "db_writer": "database",
     "db_reader": "database",
-    "redis_cache_primary": "redis",
+    "redis_cache_primary": "redis_primary",
     "redis_cache_replica": "redis",
-    "redis_session_primary": "redis",
+    "redis_session_primary": "redis_primary",
     "redis_session_replica": "redis",
 }
-"""What the agent check of a backend's servers asks about: the service that is drained or not."""
+"""What the agent check of a backend's servers asks about: the service that is drained or not.
+
+No drain takes a primary of Redis out, there is no other. A node hands its primaries over before it is drained, but
+Sentinel may make it one at any time, when the node of the primary dies.
+"""
 DRAINED_ANSWER = "up 0%"
 TAKING_ANSWER = "up 100%"
 HANDOVER_BACKEND = "handover"

@@ -237,7 +237,21 @@ class NodeSteps:
     def stop(self) -> None:
         """Stop the services of the node, once nothing comes by way of it any more."""
         self._gateway.settle(self._node)
+        self._hand_over_late_primaries()
         self._playbook("rotation/stop.yml", rotation_owner=self._owner)
+
+    def _hand_over_late_primaries(self) -> None:
+        """Hand over the Redis primaries that Sentinel gave the node while it was drained, since another one died.
+
+        A node that says nothing of its Redis is left to the playbook, which refuses to stop a primary.
+        """
+        try:
+            instances = self._nodes.agent(self._node, "redis", "status")["instances"]
+        except RemoteError:
+            return
+        for instance in REDIS_INSTANCES:
+            if instances[instance]["role"] == "master":
+                self._hand_over_redis(instance)
 
     def resize(self) -> None:
         """Stop the machine, make it larger, start it."""

@@ -10,6 +10,7 @@ import pytest
 
 from trivet.agent.drain import SERVICES, selected
 from trivet.agent.flag_files import FlagFiles
+from trivet.agent.haproxy import BACKEND_SERVICES
 from trivet.agent.serve import answer
 
 
@@ -55,6 +56,15 @@ def test_a_flag_that_cannot_be_read_drains_nothing(flags: FlagFiles, content: st
 def test_whatever_is_no_service_is_not_drained(flags: FlagFiles, question: str) -> None:
     flags.set("web", "one", 60)
     assert answer(question, flags) == "up 100%"
+
+
+def test_no_drain_takes_a_primary_of_redis_out(flags: FlagFiles) -> None:
+    for service in SERVICES:
+        flags.set(service, "one", 60)
+    answers = {backend: answer(service, flags) for backend, service in BACKEND_SERVICES.items()}
+    taken = {backend for backend, said in answers.items() if said == "up 100%"}
+    assert taken == {"redis_cache_primary", "redis_session_primary"}
+    assert set(answers.values()) == {"up 0%", "up 100%"}
 
 
 def test_all_means_every_service() -> None:

@@ -31,7 +31,7 @@ class Agents:
         yield
 
     def agent(self, node: Node, *words: str, timeout: float = 30) -> dict[str, Any]:
-        if words == ("redis", "status"):
+        if words == ("redis", "status") and self.refused != "redis status":
             return {
                 "instances": {
                     name: {"role": role, "primary_address": primary} for name, (role, primary) in self.roles.items()
@@ -72,6 +72,16 @@ def hand_over(monkeypatch: pytest.MonkeyPatch, agents: Agents) -> None:
     node = agents.environment.nodes[1]
     change = change_of(Kind.RESIZE)
     NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None).hand_over()  # type: ignore[arg-type]
+
+
+def stop(monkeypatch: pytest.MonkeyPatch, agents: Agents) -> None:
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: Provider(agents.told))
+    monkeypatch.setattr(
+        steps_module, "run_playbook", lambda _environment, playbook, **_options: agents.told.append(f"play {playbook}")
+    )
+    node = agents.environment.nodes[1]
+    change = change_of(Kind.RESIZE)
+    NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None).stop()  # type: ignore[arg-type]
 
 
 def replica_of(number: int) -> tuple[str, str]:
@@ -117,3 +127,19 @@ def test_a_hand_over_that_was_broken_off_comes_to_its_end(monkeypatch: pytest.Mo
         "redis settled cache --primary node-1",
         "redis settled session --primary node-3",
     ]
+
+
+def test_a_primary_that_a_drained_node_got_is_handed_over_before_its_services_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agents = Agents({"session": replica_of(1), "cache": ("master", "")})
+    stop(monkeypatch, agents)
+    assert agents.told.index("redis failover cache --to node-3") < agents.told.index("play rotation/stop.yml")
+    assert not any("session" in words for words in agents.told)
+
+
+def test_a_drained_node_whose_redis_says_nothing_is_left_to_the_playbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents({}, refused="redis status")
+    stop(monkeypatch, agents)
+    assert agents.told[-1] == "play rotation/stop.yml"
+    assert not any(words.startswith("redis failover") for words in agents.told)

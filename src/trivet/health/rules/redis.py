@@ -190,13 +190,9 @@ class _Judge:
             targets = {name for name, server in statuses.items() if server.usable}
             if targets == {primary[0]}:
                 continue
-            own = statuses.get(primary[0])
-            by_drain = not targets and own is not None and own.status.startswith(("DRAIN", "MAINT"))
-            by_drain = by_drain and self.cluster.drain(SERVICE, primary[0]) is not None
-            state = State.BUSY if by_drain else self._unless_failing_over()
             reason = f"its HAProxy sends to {listed(frozenset(targets)) or 'nobody'}, not to {primary[0]} alone"
             command = self.cluster.on(node, "trivet-agent proxy states")
-            yield Finding(SERVICE, node, state, reason, command)
+            yield Finding(SERVICE, node, self._unless_failing_over(), reason, command)
 
 
 def _within(facts: RedisFacts, name: str) -> RedisInstance:
