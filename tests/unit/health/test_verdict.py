@@ -205,6 +205,16 @@ def test_one_node_needs_neither_sentinel_nor_green() -> None:
             "redis",
             "node-3",
             BROKEN,
+            "sends to nobody",
+            {
+                f"node-3.{server_path('redis_cache_primary', 'node-1')}": "DRAIN (agent)",
+                "node-1.host.drains": {"redis": DRAIN},
+            },
+        ),
+        (
+            "redis",
+            "node-3",
+            BROKEN,
             "sends to node-1, node-2",
             {f"node-3.{server_path('redis_cache_primary', 'node-2')}": "UP"},
         ),
