@@ -31,11 +31,11 @@ ALIVE = ("pending", "running", "stopping", "stopped")
 
 # What the AWS SDK or EC2 says, and what an operator does about it.
 ADVICE = {
-    "Unable to locate credentials": "aws configure, or set trivet_aws_profile: see docs/operations.md, provider aws",
+    "Unable to locate credentials": "aws configure, or set trivet_aws_profile: see docs/how-to/provider-aws.md",
     "could not be found": "set trivet_aws_profile to a profile of ~/.aws/config",
     "AuthFailure": "aws sts get-caller-identity shows whose credentials these are",
     "ExpiredToken": "log in to AWS again; aws sts get-caller-identity must answer",
-    "UnauthorizedOperation": "give the credentials the policy in docs/operations.md, provider aws",
+    "UnauthorizedOperation": "give the credentials the policy in docs/how-to/provider-aws.md",
     "InsufficientInstanceCapacity": "try again later, or resize back: EC2 has no such machine free in the zone now",
     "OperationNotPermitted": "look for stop or termination protection: aws ec2 describe-instance-attribute",
 }

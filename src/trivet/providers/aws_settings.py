@@ -56,7 +56,7 @@ class AwsSettings:
         if not texts["region"]:
             raise InputError(
                 f"{environment.inventory}: trivet_aws_region is not set; provider aws needs the region of the "
-                "instances, such as eu-central-1 (docs/operations.md)"
+                "instances, such as eu-central-1 (docs/how-to/provider-aws.md)"
             )
         return cls(
             environment=environment.name,
@@ -97,7 +97,7 @@ class AwsSettings:
         }
         for key, value in needed.items():
             if not value:
-                raise InputError(f"{key} is not set; provider aws needs it to make a machine (docs/operations.md)")
+                raise InputError(f"{key} is not set; provider aws needs it to make a machine (docs/how-to/provider-aws.md)")
         return {**needed, "trivet_aws_instance_type": self.instance_type(size)}
 
 

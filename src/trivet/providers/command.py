@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Any machines: the operator's own program stops, resizes, starts, makes and removes them.
 
-The contract, which docs/operations.md ("The command provider") tells with an example that the tests run:
+The contract, which docs/how-to/provider-command.md ("The command provider") tells with an example that the tests run:
 
 - ``trivet_provider_command`` of the inventory is a program. It is called as
   ``PROGRAM check|stop|resize|start|create|check-create|delete NODE``.
@@ -51,7 +51,7 @@ class CommandProvider:
         if not program or shutil.which(program) is None:
             raise InputError(
                 f"{environment.inventory}: trivet_provider_command is {program!r}; "
-                "provider command needs an executable program (docs/operations.md says how it is called)"
+                "provider command needs an executable program (docs/how-to/provider-command.md says how it is called)"
             )
         self._program = program
         self._environment = environment

@@ -144,7 +144,7 @@ def asked(recording: Path) -> set[str]:
 
 def allowed() -> set[str]:
     """The actions in the policy of the runbook."""
-    runbook = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    runbook = (Path(__file__).parents[3] / "docs" / "how-to" / "provider-aws.md").read_text()
     (policy,) = re.findall(r'```json\n(\{\n  "Version".*?)```', runbook, re.DOTALL)
     lists = [statement["Action"] for statement in json.loads(policy)["Statement"]]
     return {action for one in lists for action in ([one] if isinstance(one, str) else one)}
