@@ -85,7 +85,7 @@ def sizing(node: dict[str, Any]) -> dict[str, int]:
         "mariadb_gcache_mib": min(4096, max(128, memory // 8)),
         "redis_cache_maxmemory_mib": max(64, memory // 16),
         "redis_session_maxmemory_mib": max(64, memory // 24),
-        "elasticsearch_heap_mib": min(31744, max(256, memory // 8)),
+        "search_heap_mib": min(31744, max(256, memory // 8)),
         "haproxy_maxconn": max(2000, 1000 * cpus),
     }
 

@@ -108,9 +108,9 @@ class InventoryModule(BaseInventoryPlugin):
             "trivet_gateway_addresses": state["gateways"],
             "trivet_provider": "incus",
             "trivet_lab": state["name"],
-            "glusterfs_brick_on_root_filesystem": True,
+            "files_brick_on_root_filesystem": True,
             # The lab cannot reach the vendor's repository: the role takes the package that `lab up` built.
-            "elasticsearch_repository_local_directory": "/var/cache/trivet/search",
+            "search_repository_local_directory": "/var/cache/trivet/search",
         }
 
     def _set_variables(self, name: str, variables: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ FACTS: dict[str, Any] = {
 # What tasks of the roles have registered by the time they render.
 REGISTERED: dict[str, Any] = {
     "__base_look": {"stdout": "", "stdout_lines": []},
-    "__elasticsearch_look": {"stdout": "map_count 262144", "stdout_lines": ["map_count 262144"]},
+    "__search_look": {"stdout": "map_count 262144", "stdout_lines": ["map_count 262144"]},
     "ansible_check_mode": False,
 }
 
@@ -221,7 +221,7 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Envi
 @pytest.fixture(scope="session")
 def daemons(production: Environment) -> Daemons:
     """A Debian root with the packages of the roles whose daemons can check a configuration."""
-    roles = ["base", "haproxy", "gateway", "mariadb_galera", "nginx", "php_fpm", "redis"]
+    roles = ["base", "haproxy", "gateway", "database", "nginx", "php_fpm", "redis"]
     node = production.nodes[0]
     packages = [str(name) for role in roles for name in production.value(role, node, f"{role}_packages")]
     made = Daemons(packages)

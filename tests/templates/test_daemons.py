@@ -15,7 +15,7 @@ CHECKED = {
         "/usr/local/lib/trivet/gateway-settle",
     },
     "haproxy": {"/etc/haproxy/haproxy.cfg"},
-    "mariadb_galera": {"/etc/mysql/mariadb.conf.d/90-trivet.cnf", "/etc/mysql/mariadb.conf.d/91-trivet-live.cnf"},
+    "database": {"/etc/mysql/mariadb.conf.d/90-trivet.cnf", "/etc/mysql/mariadb.conf.d/91-trivet-live.cnf"},
     "nginx": {"/etc/nginx/nginx.conf"},
     "php_fpm": {"/etc/php/8.2/fpm/php-fpm.conf"},
 }
@@ -73,7 +73,7 @@ def test_the_daemon_accepts_web_nodes(role: str, node: str, root: Daemons, scale
         ("base", "/etc/nftables.conf", "policy drop", "policy dorp"),
         ("gateway", "/etc/keepalived/keepalived.conf", "virtual_router_id 51", "virtual_router_id 512"),
         ("haproxy", "/etc/haproxy/haproxy.cfg", "default_backend web", "default_backend wob"),
-        ("mariadb_galera", "/etc/mysql/mariadb.conf.d/90-trivet.cnf", "skip_name_resolve", "skip_name_resolved"),
+        ("database", "/etc/mysql/mariadb.conf.d/90-trivet.cnf", "skip_name_resolve", "skip_name_resolved"),
         ("nginx", "/etc/nginx/nginx.conf", "try_files", "try_flies"),
         ("php_fpm", "/etc/php/8.2/fpm/php-fpm.conf", "pm.max_children", "pm.max_childs"),
     ],

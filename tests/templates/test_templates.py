@@ -185,7 +185,7 @@ LIVE_CNF = "/etc/mysql/mariadb.conf.d/91-trivet-live.cnf"
 
 @pytest.mark.parametrize(("number", "node"), [*enumerate(NODES, 1)])
 def test_mariadb_of_a_member(number: int, node: str, production: Environment) -> None:
-    settings = production.written("mariadb_galera", node)[CNF].settings
+    settings = production.written("database", node)[CNF].settings
     address = ADDRESSES[node]
     assert settings["auto_increment_offset"] == str(number)
     assert settings["auto_increment_increment"] == "3"
@@ -206,7 +206,7 @@ def test_mariadb_of_a_member(number: int, node: str, production: Environment) ->
 
 def test_mariadb_speaks_often_while_the_group_changes(production: Environment) -> None:
     def beats(**overrides: str) -> tuple[str, str, str]:
-        line = production.written("mariadb_galera", **overrides)[CNF].settings["wsrep_provider_options"]
+        line = production.written("database", **overrides)[CNF].settings["wsrep_provider_options"]
         options = dict(item.split("=", 1) for item in line.strip('"').split(";"))
         return (
             options["evs.keepalive_period"],
@@ -216,12 +216,12 @@ def test_mariadb_speaks_often_while_the_group_changes(production: Environment) -
 
     # Writes wait for these while a member joins or leaves.
     assert beats() == ("PT0.1S", "PT0.1S", "PT0.1S")
-    own = {"mariadb_galera_keepalive_period": "PT0.4S", "mariadb_galera_join_retransmit_period": "PT0.6S"}
+    own = {"database_keepalive_period": "PT0.4S", "database_join_retransmit_period": "PT0.6S"}
     assert beats(**own) == ("PT0.4S", "PT0.4S", "PT0.6S")
 
 
 def test_mariadb_of_one_node_forms_its_own_cluster(integration: Environment) -> None:
-    settings = integration.written("mariadb_galera")[CNF].settings
+    settings = integration.written("database")[CNF].settings
     assert settings["wsrep_cluster_address"] == "gcomm://"
     # As if there were three, so that a cluster that grows keeps the ids apart.
     assert settings["auto_increment_increment"] == "3"
@@ -230,7 +230,7 @@ def test_mariadb_of_one_node_forms_its_own_cluster(integration: Environment) -> 
 
 @pytest.mark.parametrize(("cpus", "memory", "pool"), [(2, 3840, 960), (16, 30720, 7680)])
 def test_mariadb_follows_the_size(cpus: int, memory: int, pool: int, sized: Callable[[int, int], Environment]) -> None:
-    settings = sized(cpus, memory).written("mariadb_galera")[LIVE_CNF].settings
+    settings = sized(cpus, memory).written("database")[LIVE_CNF].settings
     assert settings["innodb_buffer_pool_size"] == str(pool * 2**20)
     assert settings["wsrep_slave_threads"] == str(max(4, cpus * 2))
 
@@ -399,8 +399,8 @@ def test_keepalived_gives_the_sign_of_life_that_the_agents_look_for(production: 
 
 
 def test_the_brick_is_where_the_agents_look_for_what_is_to_heal() -> None:
-    defaults = yaml.safe_load((ROOT / "roles/glusterfs/defaults/main.yml").read_text(encoding="utf-8"))
-    assert defaults["glusterfs_brick"] == str(BRICK)
+    defaults = yaml.safe_load((ROOT / "roles/files/defaults/main.yml").read_text(encoding="utf-8"))
+    assert defaults["files_brick"] == str(BRICK)
 
 
 def test_every_node_has_all_gateway_addresses_on_lo(production: Environment) -> None:
@@ -461,10 +461,8 @@ def test_nginx_listens_on_the_node_and_believes_the_proxies_only(node: str, prod
 
 
 def search(environment: Environment, node: str | None = None, **overrides: Any) -> dict[str, Any]:
-    engine = overrides.get("elasticsearch_engine", "opensearch")
-    loaded = yaml.safe_load(
-        environment.written("elasticsearch", node, **overrides)[f"/etc/{engine}/{engine}.yml"].content
-    )
+    engine = overrides.get("search_engine", "opensearch")
+    loaded = yaml.safe_load(environment.written("search", node, **overrides)[f"/etc/{engine}/{engine}.yml"].content)
     assert isinstance(loaded, dict)
     return loaded
 
@@ -477,12 +475,12 @@ def search(environment: Environment, node: str | None = None, **overrides: Any) 
 def test_search_names_its_first_members_only_while_it_is_formed(
     engine: str, setting: str, node: str, production: Environment
 ) -> None:
-    settings = search(production, node, elasticsearch_engine=engine)
+    settings = search(production, node, search_engine=engine)
     # The list comes from a file in memory that only the first formation writes; empty is no setting at all.
     assert settings[setting] == "${TRIVET_INITIAL_NODES:}"
-    unit = production.written("elasticsearch", node, elasticsearch_engine=engine)
+    unit = production.written("search", node, search_engine=engine)
     formation = f"/etc/systemd/system/{engine}.service.d/trivet.conf"
-    assert "EnvironmentFile=-/run/trivet-elasticsearch.env" in unit[formation].lines
+    assert "EnvironmentFile=-/run/trivet-search.env" in unit[formation].lines
     assert settings["discovery.seed_hosts"] == [f"{address}:9300" for address in ADDRESSES.values()]
     assert settings["gateway.recover_after_data_nodes"] == 2
     assert settings["network.host"] == ADDRESSES[node]
@@ -498,7 +496,7 @@ def test_search_of_one_node(integration: Environment) -> None:
 def test_search_without_its_kernel_limit_uses_no_mmap(production: Environment) -> None:
     assert search(production)["node.store.allow_mmap"] is True
     seen = {"stdout": "map_count 65530", "stdout_lines": ["map_count 65530"]}
-    environment = {"__elasticsearch_look": seen}
+    environment = {"__search_look": seen}
     assert search(production, **environment)["node.store.allow_mmap"] is False
 
 
@@ -507,7 +505,7 @@ def test_search_without_its_kernel_limit_uses_no_mmap(production: Environment) -
 
 @pytest.mark.parametrize("node", NODES)
 def test_the_shared_volume_is_mounted_from_this_node_first(node: str, production: Environment) -> None:
-    files = production.written("glusterfs", node)
+    files = production.written("files", node)
     assert f"option transport.socket.bind-address {ADDRESSES[node]}" in files["/etc/glusterfs/glusterd.vol"].lines
     unit = files["/etc/systemd/system/trivet-shared.service"]
     asked = re.findall(r"--volfile-server=(\S+)", unit.content)
@@ -522,10 +520,10 @@ def test_the_shared_volume_is_mounted_from_this_node_first(node: str, production
 
 
 def test_the_volume_refuses_writes_without_a_majority(production: Environment, integration: Environment) -> None:
-    options = production.value("glusterfs", NODES[0], "__glusterfs_options")
+    options = production.value("files", NODES[0], "__files_options")
     assert options["cluster.quorum-type"] == "auto"
     assert options["auth.allow"] == ",".join(ADDRESSES.values())
-    assert "cluster.quorum-type" not in integration.value("glusterfs", "integration-1", "__glusterfs_options")
+    assert "cluster.quorum-type" not in integration.value("files", "integration-1", "__files_options")
 
 
 # Agent
@@ -588,7 +586,7 @@ WEB_ADDRESSES = {
     for n, progress in enumerate(["joining", "entering", "serving", "draining", "leaving"], 1)
 }
 IN_SERVICE = ["production-draining", "production-entering", "production-serving"]
-WEB_ROLES = ["base", "agent", "haproxy", "glusterfs", "store", "php_fpm", "nginx"]
+WEB_ROLES = ["base", "agent", "haproxy", "files", "store", "php_fpm", "nginx"]
 
 
 def test_the_proxies_use_web_nodes_that_are_in_service_only(scaled_out: Environment) -> None:
@@ -646,7 +644,7 @@ def test_a_web_node_is_open_to_the_nodes_only(scaled_out: Environment) -> None:
 
 def test_an_environment_without_web_nodes_names_none(production: Environment) -> None:
     assert "@web" not in production.written("base")["/etc/nftables.conf"].content
-    assert "web" not in production.value("glusterfs", NODES[0], "__glusterfs_options['auth.allow']")
+    assert "web" not in production.value("files", NODES[0], "__files_options['auth.allow']")
 
 
 def test_one_that_leaves_is_let_in_no_more(scaled_out: Environment) -> None:
@@ -657,14 +655,14 @@ def test_one_that_leaves_is_let_in_no_more(scaled_out: Environment) -> None:
     names = scaled_out.written("base")["/etc/hosts"].lines
     assert not any(line.startswith(gone) for line in names)
     assert {line.split()[0] for line in names} >= others | set(ADDRESSES.values())
-    allowed = set(scaled_out.value("glusterfs", NODES[0], "__glusterfs_options['auth.allow']").split(","))
+    allowed = set(scaled_out.value("files", NODES[0], "__files_options['auth.allow']").split(","))
     assert allowed == others | set(ADDRESSES.values())
-    accounts = set(scaled_out.value("mariadb_galera", NODES[0], "__mariadb_galera_client_hosts"))
+    accounts = set(scaled_out.value("database", NODES[0], "__database_client_hosts"))
     assert accounts == others | set(ADDRESSES.values()) | {"localhost", "127.0.0.1"}
 
 
 def test_a_web_node_mounts_the_volume_and_has_no_brick(scaled_out: Environment) -> None:
-    files = scaled_out.written("glusterfs", "production-serving")
+    files = scaled_out.written("files", "production-serving")
     assert set(files) == {
         "/etc/systemd/system/trivet-shared.service",
         "/usr/local/lib/trivet/glusterfs-wait-for-mount",
@@ -675,8 +673,8 @@ def test_a_web_node_mounts_the_volume_and_has_no_brick(scaled_out: Environment) 
     wait = files["/usr/local/lib/trivet/glusterfs-wait-for-mount"].content
     assert "$own" not in wait
     assert "-ge 2 ]" in wait
-    assert scaled_out.value("glusterfs", "production-serving", "glusterfs_packages") == ["glusterfs-client"]
-    assert "glusterfs-server" in scaled_out.value("glusterfs", NODES[0], "glusterfs_packages")
+    assert scaled_out.value("files", "production-serving", "files_packages") == ["glusterfs-client"]
+    assert "glusterfs-server" in scaled_out.value("files", NODES[0], "files_packages")
 
 
 def test_the_agent_of_a_web_node_knows_the_members(scaled_out: Environment) -> None:

@@ -58,12 +58,12 @@ def _check_identity(nodes: Nodes) -> None:
             f"missing; with new secrets they would not know each other; nothing was touched",
             "bring that file, and the vault password, from the machine that has them",
         )
-    engine = str(environment.variables.get("elasticsearch_engine", "opensearch"))
+    engine = str(environment.variables.get("search_engine", "opensearch"))
     for name, identity in present.items():
         wanted = {
             "trivet_environment": (environment.name, identity.get("environment")),
             "trivet_node_id": (environment.node(name).node_id, identity.get("id")),
-            "elasticsearch_engine": (engine, identity.get("search_engine")),
+            "search_engine": (engine, identity.get("search_engine")),
         }
         for key, (new, old) in wanted.items():
             if old not in (None, new):

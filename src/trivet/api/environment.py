@@ -73,7 +73,7 @@ class Environment:
         return plan_recovery(self.description, service)
 
     def recover(self, service: str | None = None, *, tell: Tell = lambda text: None) -> Recovery:
-        """Repair it now: ``galera``, ``redis``, ``elasticsearch``, ``glusterfs``, or everything."""
+        """Repair one service now, or everything."""
         return recover(self.description, service, tell=tell)
 
     def rotations(self, *, listener: Listener = lambda event: None, stop: StopRequest | None = None) -> Rotations:

@@ -24,8 +24,8 @@ from trivet.model import Environment, Node
 from trivet.remote import Nodes, observe
 from trivet.rotation.lease import Lease, run_owner
 
-SERVICES = {"galera": "database", "redis": "redis", "elasticsearch": "search", "glusterfs": "files"}
-"""What can be named, and the service of a verdict that it is."""
+SERVICES = ("database", "redis", "search", "files")
+"""What can be named: the words of a verdict."""
 REPORT_SECONDS = 20.0
 ACT_SECONDS = 960.0
 """MariaDB may take a quarter of an hour to stop, and to start."""
@@ -94,7 +94,7 @@ class Recovery:
 def plan(environment: Environment, service: str | None) -> RecoveryPlan:
     """What a recovery would do now. Touches nothing.
 
-    :param service: a key of :data:`SERVICES`; None for everything.
+    :param service: one of :data:`SERVICES`; None for everything.
     """
     wanted = services(service)
     with Nodes(environment) as nodes:
@@ -123,10 +123,10 @@ def services(service: str | None) -> frozenset[str]:
     :raises InputError: it is none of :data:`SERVICES`.
     """
     if service is None:
-        return frozenset({*SERVICES.values(), "web", "gateway"})
+        return frozenset({*SERVICES, "web", "gateway"})
     if service not in SERVICES:
         raise InputError(f"{service!r} cannot be recovered by name: one of {', '.join(SERVICES)}, or none for all")
-    return frozenset({SERVICES[service]})
+    return frozenset({service})
 
 
 def members_of(environment: Environment) -> tuple[Member, ...]:
@@ -160,7 +160,7 @@ def _look(nodes: Nodes) -> _Look:
     for member in members:
         if member.name not in heard:
             continue
-        engine = str(environment.variables.get("elasticsearch_engine", "opensearch"))
+        engine = str(environment.variables.get("search_engine", "opensearch"))
         config = NodeConfig(
             environment.name, member.name, member.node_id, member.address, "", members, search_engine=engine
         )

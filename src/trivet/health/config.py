@@ -27,7 +27,7 @@ VOLUME = "shared"
 MOUNT = Path("/srv/shared")
 BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
 BRICK = BRICK_FILE_SYSTEM / VOLUME / "brick"
-"""Where role glusterfs keeps the brick by default. Elsewhere, only the hint at what is to heal is lost."""
+"""Where role files keeps the brick by default. Elsewhere, only the hint at what is to heal is lost."""
 PENDING_RESTART_DIRECTORY = Path("/etc/trivet/pending-restart")
 DRAIN_DIRECTORY = Path("/run/trivet/drain")
 DISABLED_UNITS_DIRECTORY = Path("/var/lib/trivet/disabled-units")

@@ -155,8 +155,8 @@ def _strange(environment: Environment, name: str, facts: NodeFacts) -> list[str]
         "trivet_environment": (environment.name, have.environment),
         "trivet_address": (node.address, have.address),
         "trivet_node_id": (str(node.node_id), str(have.node_id)),
-        "elasticsearch_engine": (
-            str(environment.variables.get("elasticsearch_engine", "opensearch")),
+        "search_engine": (
+            str(environment.variables.get("search_engine", "opensearch")),
             have.search_engine,
         ),
         "trivet_gateway_addresses": (", ".join(environment.gateways), ", ".join(have.gateways)),

@@ -100,7 +100,7 @@ def test_nodes_that_are_set_up_get_no_new_secrets_where_the_file_is_missing(chec
     [
         ({"environment": "other"}, "trivet_environment of shop-1 is 'shop', but the node was set up with 'other'"),
         ({"id": 9}, "trivet_node_id of shop-1 is 1, but the node was set up with 9"),
-        ({"search_engine": "elasticsearch"}, "elasticsearch_engine of shop-1 is 'opensearch'"),
+        ({"search_engine": "elasticsearch"}, "search_engine of shop-1 is 'opensearch'"),
     ],
 )
 def test_a_node_that_was_set_up_as_another_is_refused(changed: dict[str, Any], words: str, world: World) -> None:

@@ -55,16 +55,16 @@ OTHERS = [
     "galera-stale-transfer",
     "redis-cache-two-primaries",
     "redis-session-two-primaries",
-    "glusterfs-split-brain",
+    "files-split-brain",
 ]
 UNITS = {
     "nginx": "nginx",
     "haproxy": "haproxy",
     "keepalived": "gateway",
     "redis-cache": "redis",
-    "trivet-shared": "glusterfs",
+    "trivet-shared": "files",
     "trivet-agent": "agent",
-    "mariadb": "mariadb_galera",
+    "mariadb": "database",
 }
 
 
@@ -117,7 +117,7 @@ def test_what_runs_on_a_node_is_a_shell_script(scenario: Scenario) -> None:
 def test_only_what_fails_closed_expects_a_human() -> None:
     assert [scenario.name for scenario in catalogue() if scenario.human] == [
         "galera-member-missing",
-        "glusterfs-split-brain",
+        "files-split-brain",
     ]
 
 

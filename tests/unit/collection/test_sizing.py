@@ -34,7 +34,7 @@ def test_every_node_size_leaves_room(cpus: int, memory: int, nodes: int) -> None
     assert sizes["mariadb_max_connections"] >= nodes * sizes["php_fpm_max_children"]
     fixed = (
         sizes["mariadb_buffer_pool_mib"]
-        + sizes["elasticsearch_heap_mib"]
+        + sizes["search_heap_mib"]
         + sizes["redis_cache_maxmemory_mib"]
         + sizes["redis_session_maxmemory_mib"]
     )

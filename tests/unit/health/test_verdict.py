@@ -338,7 +338,7 @@ def test_a_joining_member_makes_the_environment_busy_and_no_worse() -> None:
 def test_when_the_database_is_down_everywhere_the_command_that_recovers_it_is_named() -> None:
     down = {"unit": "inactive", "error": "refused", "down": True, "cluster_status": ""}
     changes = {f"node-{n}.database.{name}": value for n in (1, 2, 3) for name, value in down.items()}
-    command = "trivet recover test galera --plan"
+    command = "trivet recover test database --plan"
     assert command in [finding.next_command for finding in judged(healthy(), changes).problems]
     # One that starts may be about to find the others, one that is left can be joined, one that is slow may be in it.
     for better in (
@@ -370,7 +370,7 @@ def test_a_gateway_on_a_foreign_node_is_healthy_with_a_note() -> None:
 def test_notes_do_not_make_a_host_unhealthy() -> None:
     changes: dict[str, Any] = {
         "node-1.host.failed_units": ("logrotate.service",),
-        "node-1.host.pending_restarts": {"mariadb_galera": "99-trivet.cnf changed"},
+        "node-1.host.pending_restarts": {"database": "99-trivet.cnf changed"},
         "node-1.host.pause": Flag(owner="alice", expires=NOW + 600),
     }
     verdict = judged(healthy(), changes)

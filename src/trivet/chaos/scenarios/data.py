@@ -75,7 +75,7 @@ def scenarios() -> Iterator[Scenario]:
             mend=_restart(f"redis-{instance}"),
         )
     yield Scenario(
-        "glusterfs-split-brain",
+        "files-split-brain",
         GROUP,
         "a file with another content on every brick, each of which blames the others",
         Where.ALL,

@@ -101,7 +101,9 @@ def _outage(cluster: Cluster) -> Finding | None:
     if not looked_at or not replicate or not all(_is_out(facts.database) for facts in looked_at.values()):
         return None
     reason = f"no member is in a primary component (asked: {listed(list(looked_at))})"
-    return Finding(SERVICE, None, State.BROKEN, reason, f"trivet recover {cluster.expectation.argument} galera --plan")
+    return Finding(
+        SERVICE, None, State.BROKEN, reason, f"trivet recover {cluster.expectation.argument} database --plan"
+    )
 
 
 def _is_out(database: DatabaseFacts) -> bool:
