@@ -30,7 +30,8 @@ class ActionModule(ActionOnNode):
                 "No member of the Galera cluster is primary and there is data: "
                 "starting a node now could lose committed orders.\n"
                 f"{decision['evidence']}\n{decision['reason']}\n"
-                "next: `trivet recover ENV galera --plan` elects the member with the newest data (docs/how-to/all-nodes-down.md)."
+                "next: `trivet recover ENV database --plan` elects the member with the newest data "
+                "(docs/how-to/all-nodes-down.md)."
             )
         return {**result, "changed": False, "formation": decision["formation"]}
 

@@ -97,7 +97,9 @@ class AwsSettings:
         }
         for key, value in needed.items():
             if not value:
-                raise InputError(f"{key} is not set; provider aws needs it to make a machine (docs/how-to/provider-aws.md)")
+                raise InputError(
+                    f"{key} is not set; provider aws needs it to make a machine", "see docs/how-to/provider-aws.md"
+                )
         return {**needed, "trivet_aws_instance_type": self.instance_type(size)}
 
 
