@@ -17,6 +17,7 @@ from trivet.api import Environment
 from trivet.chaos.ground import LabGround
 from trivet.lab import Lab, LabState
 from trivet.probe import ProbeReport
+from trivet.services.contract import Terms
 
 BIG, SMALL = "12", "6"
 NETWORK_LOST_SECONDS = 60
@@ -134,10 +135,10 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
 
     def has_no_room(run: Run) -> None:
         node = run.until("step begins", step="start")["node"]
-        LabGround(lab).limit_disk(node, ROOM_MIB)
+        LabGround(lab, Terms()).limit_disk(node, ROOM_MIB)
         assert "quota exceeded" in on(node, "dd if=/dev/zero of=/ballast bs=1M count=4096 2>&1; true")
         halted(run, node, "start", "quota exceeded")
-        LabGround(lab).limit_disk(node, None)
+        LabGround(lab, Terms()).limit_disk(node, None)
         on(node, "rm -f /ballast")
 
     def loses_its_network(run: Run) -> None:

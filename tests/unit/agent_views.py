@@ -8,7 +8,7 @@ from typing import Any
 
 from trivet.agent.election import MemberReport
 from trivet.agent.symptoms import View
-from trivet.health.config import REDIS_PORTS, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.facts import (
     BrickHeal,
     DatabaseFacts,
@@ -28,6 +28,7 @@ from trivet.health.facts import (
     Vote,
     WebFacts,
 )
+from trivet.services.redis.contract import INSTANCES
 
 NAMES = ("n1", "n2", "n3")
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
@@ -65,7 +66,7 @@ def node(number: int, count: int = 3) -> NodeFacts:
         database=DatabaseFacts(
             unit="active", wsrep=True, cluster_status="Primary", state="Synced", ready=True, connected=True, size=count
         ),
-        redis=RedisFacts(instances=dict.fromkeys(REDIS_PORTS, role), sentinels=dict.fromkeys(REDIS_PORTS, sentinel)),
+        redis=RedisFacts(instances=dict.fromkeys(INSTANCES, role), sentinels=dict.fromkeys(INSTANCES, sentinel)),
         search=SearchFacts(unit="active", status="green", nodes=count),
         files=FilesFacts(
             glusterd="active",

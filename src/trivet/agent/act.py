@@ -23,12 +23,15 @@ from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
 from trivet.agent.galera import START_SECONDS, STOP_SECONDS, command
 from trivet.agent.gluster import gluster
 from trivet.agent.symptoms import Kind, Remedy
-from trivet.health.collectors.files import RUN_DIRECTORY
+from trivet.health.collectors.files import brick_pids
 from trivet.health.collectors.redis import RedisClient, RedisRefusal, parse_instance
-from trivet.health.config import REDIS_PORTS, VOLUME, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.services.files.contract import VOLUME
+from trivet.services.host import contract as host
+from trivet.services.redis.contract import INSTANCES
 
-PROGRAM = "/usr/local/bin/trivet-agent"
+PROGRAM = str(host.AGENT_PROGRAM.default)
 SYSTEMD_SECONDS = 60.0
 SERVING_SECONDS = 100.0
 """How long a restarted unit is waited for, so that the next node does not restart its own meanwhile."""
@@ -121,14 +124,15 @@ def _wait_active(names: Sequence[str]) -> str:
     return f"not active yet after {SERVING_SECONDS:.0f} s"
 
 
-def _start_brick(_arguments: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
+def _start_brick(_arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
     # On a volume that is started this starts what is missing, and touches nothing else.
-    gluster("volume", "start", VOLUME, "force")
-    return f"started the missing processes of volume {VOLUME}"
+    volume = config.terms[VOLUME]
+    gluster("volume", "start", volume, "force")
+    return f"started the missing processes of volume {volume}"
 
 
 def _restart_brick(arguments: Sequence[str], config: NodeConfig, data: Mapping[str, Any]) -> str:
-    for path in RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"):
+    for path in brick_pids(config.terms[VOLUME]):
         with contextlib.suppress(OSError, ValueError):
             pid = int(path.read_text(encoding="ascii"))
             if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"glusterfsd"):
@@ -153,7 +157,7 @@ def _retry_allocation(_arguments: Sequence[str], _config: NodeConfig, data: Mapp
 
 def _follow(arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
     name, primary = arguments
-    port = REDIS_PORTS[name]
+    port = config.terms[INSTANCES[name]]
     deadline = Deadline(CALL_SECONDS)
     try:
         with RedisClient(primary, port, config.redis_password, deadline) as client:

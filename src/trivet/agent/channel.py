@@ -22,8 +22,9 @@ from typing import Any
 
 from trivet.agent.errors import AgentError
 from trivet.health.config import Member, NodeConfig
+from trivet.services.host import contract as host
 
-PORT = 9701
+PORT = host.AGENT_CHANNEL_PORT.default
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 8.0
 """A question may have the facts collected anew."""

@@ -17,9 +17,10 @@ from trivet.agent.flag_files import FlagFiles
 from trivet.health.collectors import redis
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline
+from trivet.services.registry import DRAINABLE
 
 REDIS_SECONDS = 3.0
-SERVICES = ("web", "database", "redis", "search")
+SERVICES = DRAINABLE
 
 
 def selected(service: str) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-EVENTS_DIRECTORY = Path("/var/lib/trivet/events")
+from trivet.services.host import contract as host
+
+EVENTS_DIRECTORY = host.EVENTS_DIRECTORY.default
 LARGEST_BYTES = 1024 * 1024
 KEPT_FILES = 4
 """Beside the one that is written to."""

@@ -25,6 +25,7 @@ from trivet.health.collectors import database
 from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline
 from trivet.health.facts import DatabaseFacts
+from trivet.services.database import contract
 
 SECONDS = 5.0
 STOP_SECONDS = 900.0
@@ -34,9 +35,9 @@ WAITING_SECONDS = 10.0
 RECOVER_SECONDS = 600.0
 """InnoDB applies its log first."""
 START_SECONDS = 900.0
-REPLICATION_PORT = 4567
+REPLICATION_PORT = contract.REPLICATION_PORT.default
 CONNECT_SECONDS = 1.0
-POSITION_FILE = Path("/run/trivet/galera-position.json")
+POSITION_FILE = contract.POSITION_FILE.default
 """The position recovered last, and by what it is seen that no server has run since."""
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "performance_schema", "information_schema", "lost+found"})
 _RECOVERED = re.compile(r"WSREP: Recovered position:\s*([0-9a-f-]{36}):(-?\d+)")

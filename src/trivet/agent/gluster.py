@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.agent.errors import AgentError
-from trivet.health.config import VOLUME
+from trivet.health.config import NodeConfig
+from trivet.services.files.contract import VOLUME
 
 COMMAND_SECONDS = 60.0
 HEAL_SECONDS = 600.0
@@ -26,17 +27,18 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     heal.set_defaults(run=run_heal)
 
 
-def run_heal(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
+def run_heal(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Trigger the heal of the volume instead of waiting for the crawl (every 600 s), then wait for its end."""
     started = time.monotonic()
-    gluster("volume", "heal", VOLUME)
+    volume = NodeConfig.from_mapping(config).terms[VOLUME]
+    gluster("volume", "heal", volume)
     while True:
-        left = pending_entries(gluster("volume", "heal", VOLUME, "info", "--xml"))
+        left = pending_entries(gluster("volume", "heal", volume, "info", "--xml"))
         if left == 0:
-            return {"volume": VOLUME, "pending": 0, "seconds": round(time.monotonic() - started, 3)}
+            return {"volume": volume, "pending": 0, "seconds": round(time.monotonic() - started, 3)}
         if time.monotonic() - started >= args.timeout:
             told = "a brick does not answer" if left is None else f"{left} entries wait to be healed"
-            raise AgentError(f"volume {VOLUME}: {told} after {args.timeout:.0f} s")
+            raise AgentError(f"volume {volume}: {told} after {args.timeout:.0f} s")
         time.sleep(POLL_SECONDS)
 
 

@@ -13,22 +13,17 @@ from pathlib import Path
 from trivet.agent.errors import AgentError
 from trivet.health.collectors.proxies import sticky_server
 from trivet.health.config import HAPROXY_SOCKET
+from trivet.services.database import contract as database
+from trivet.services.gateway import contract as gateway
+from trivet.services.host import contract as host
+from trivet.services.registry import BACKENDS, HOLDS
 
-CHECK_PORT = 9700
+CHECK_PORT = host.AGENT_PORT.default
 """Where every agent answers the agent checks of all HAProxies."""
-HOLD_PORTS = {"db_writer": 3305, "redis_session_primary": 6368, "redis_cache_primary": 6369}
+HOLD_PORTS = {name: port.default for name, port in HOLDS.items()}
 """Backends whose connections can be held, and the local port that stands in for them."""
-STICKY_BACKEND = "db_writer"
-BACKEND_SERVICES = {
-    "web": "web",
-    "search": "search",
-    "db_writer": "database",
-    "db_reader": "database",
-    "redis_cache_primary": "redis_primary",
-    "redis_cache_replica": "redis",
-    "redis_session_primary": "redis_primary",
-    "redis_session_replica": "redis",
-}
+STICKY_BACKEND = database.WRITER.name
+BACKEND_SERVICES = {name: backend.asks for name, backend in BACKENDS.items()}
 """What the agent check of a backend's servers asks about: the service that is drained or not.
 
 No drain takes a primary of Redis out, there is no other. A node hands its primaries over before it is drained, but
@@ -36,7 +31,7 @@ Sentinel may make it one at any time, when the node of the primary dies.
 """
 DRAINED_ANSWER = "up 0%"
 TAKING_ANSWER = "up 100%"
-HANDOVER_BACKEND = "handover"
+HANDOVER_BACKEND = gateway.HANDOVER_BACKEND
 """Its servers are switches, one per backend of HOLD_PORTS: in maintenance means "send everybody to the hold port"."""
 HOLD_SERVER = "hold"
 HOLD_LIMIT_SECONDS = 8.0

@@ -53,8 +53,9 @@ from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member
 from trivet.health.external import NoAnswer
 from trivet.health.facts import NodeFacts, ServiceFacts, WebFacts, facts_from_dict
 from trivet.health.parallel import together
+from trivet.services.host import contract as host
 
-SETTINGS_FILE = Path("/etc/trivet/heal.json")
+SETTINGS_FILE = host.HEAL_FILE.default
 LEASE_SECONDS = 180.0
 """Longer than an act that takes something away is waited for."""
 LONG_LEASE_SECONDS = galera.START_SECONDS + 60.0
@@ -113,7 +114,7 @@ class Places:
     events: Path = EVENTS_DIRECTORY
     pause: Path = PAUSE_DIRECTORY
     lease: Path = LEASE_FILE
-    memory: Path = Path("/run/trivet/heal-memory.json")
+    memory: Path = host.HEAL_MEMORY_FILE.default
     """In /run: its moments are those of the monotonic clock, which begins with the machine."""
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from trivet.agent.errors import AgentError
+from trivet.services.host import contract as host
 
-JOURNAL_DIRECTORY = Path("/var/lib/trivet/journals")
+JOURNAL_DIRECTORY = host.JOURNAL_DIRECTORY.default
 KEPT_JOURNALS = 50
 FINAL_KINDS = {"done": "done", "aborted": "aborted", "rolled back": "rolled back", "refused": "refused"}
 """Kinds of line after which a change is over, and the state that each means."""

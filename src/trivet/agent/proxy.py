@@ -37,9 +37,10 @@ from trivet.agent.haproxy import (
     real_servers,
     stat_command,
 )
+from trivet.services.gateway import contract as gateway
 
 CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
-STATE_FILE = Path("/run/haproxy/server-state")
+STATE_FILE = gateway.HAPROXY_STATE_FILE.default
 """Read by HAProxy when it reloads (``server-state-file``)."""
 UNSAVED = {"srv_check_port": "0", "srv_check_addr": "-", "srv_agent_addr": "-", "srv_agent_port": "0"}
 """Fields of a saved state that say nothing, as if they had not been changed at run time."""

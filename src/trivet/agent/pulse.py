@@ -14,23 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trivet.agent.haproxy import Server, parse_stat, stat_command
-from trivet.health.collectors.files import RUN_DIRECTORY, bricks_unheard, process_alive
+from trivet.health.collectors.files import RUN_DIRECTORY, brick_pids, bricks_unheard, process_alive
 from trivet.health.collectors.gateway import age
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
-from trivet.health.config import (
-    BRICK,
-    HAPROXY_SOCKET,
-    KEEPALIVED_ALIVE,
-    MOUNT,
-    REDIS_PORTS,
-    SENTINEL_PORT,
-    VOLUME,
-    NodeConfig,
-)
+from trivet.health.config import HAPROXY_SOCKET, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, unix_dialogue
 from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
 from trivet.health.holders import WRITER_BACKEND
 from trivet.health.parallel import together
+from trivet.services.files.contract import BRICK, MOUNT, VOLUME
+from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
 
 SECONDS = 2.0
 SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/systemd/system.slice"))
@@ -38,7 +31,7 @@ SYSTEM_SLICES = (Path("/sys/fs/cgroup/system.slice"), Path("/sys/fs/cgroup/syste
 PHP_FPM = "php-fpm"
 GLUSTERD_PID = Path("/run/glusterd.pid")
 """Its control group says nothing of it: the bricks live there too."""
-HEAL_INDEX = BRICK / ".glusterfs/indices/xattrop"
+HEAL_INDEX = ".glusterfs/indices/xattrop"
 """Where a brick keeps a name for every file that another brick misses something of (also one in split-brain)."""
 _INDEX_BASE = "xattrop-"
 """The file that all names in it are links to."""
@@ -59,8 +52,8 @@ def questions(config: NodeConfig, deadline: Deadline) -> dict[str, Question]:
     asked: dict[str, Question] = {
         "pulse of the units": lambda: without_processes(config.units),
         "pulse of the proxies": lambda: unserved(config, servers(deadline)),
-        "pulse of the files": lambda: missing_files(shared=len(config.members) > 1),
-        "pulse of the bricks": lambda: (*bricks_unheard(MOUNT), *(("heal",) if heal_waits(HEAL_INDEX) else ())),
+        "pulse of the files": lambda: missing_files(config),
+        "pulse of the bricks": lambda: unhealed(config),
     }
     if config.gateways:
         asked["pulse of keepalived"] = lambda: silent_file("keepalived", KEEPALIVED_ALIVE, KEEPALIVED_SILENCE_SECONDS)
@@ -102,7 +95,7 @@ def unserved(config: NodeConfig, found: list[Server]) -> tuple[str, ...]:
         for backend in ("web", WRITER_BACKEND, "search")
         if backend in backends and (backend, config.name) not in up
     ]
-    for name in REDIS_PORTS:
+    for name in INSTANCES:
         primary, replica = f"redis_{name}_primary", f"redis_{name}_replica"
         primaries = [member.name for member in config.members if (primary, member.name) in up]
         alone = (primary, config.name) not in up and (replica, config.name) not in up
@@ -111,19 +104,22 @@ def unserved(config: NodeConfig, found: list[Server]) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def missing_files(*, shared: bool) -> tuple[str, ...]:
-    """The processes and the mount of the shared files that are not there.
-
-    Args:
-        shared: whether other nodes have copies, so that something heals them.
-    """
+def missing_files(config: NodeConfig) -> tuple[str, ...]:
+    """The processes and the mount of the shared files that are not there."""
+    mount = config.terms[MOUNT]
     there = {
         "glusterd": process_alive((GLUSTERD_PID,), b"glusterd"),
-        "brick": process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
-        "self-heal": not shared or process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
-        "mount": MOUNT.is_mount() and os.statvfs(MOUNT).f_blocks > 0,
+        "brick": process_alive(brick_pids(config.terms[VOLUME]), b"glusterfsd"),
+        "self-heal": len(config.members) == 1 or process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
+        "mount": mount.is_mount() and os.statvfs(mount).f_blocks > 0,
     }
     return tuple(name for name, is_there in there.items() if not is_there)
+
+
+def unhealed(config: NodeConfig) -> tuple[str, ...]:
+    """Bricks that this node's mount does not hear, and whether its own brick knows of files to heal."""
+    unheard = bricks_unheard(config.terms[MOUNT], config.terms[VOLUME])
+    return (*unheard, *(("heal",) if heal_waits(config.terms[BRICK] / HEAL_INDEX) else ()))
 
 
 def silent_file(name: str, path: Path, seconds: float) -> tuple[str, ...]:
@@ -147,7 +143,7 @@ def sentinel_answers(config: NodeConfig, deadline: Deadline) -> bool:
         NoAnswer: nobody listens, or there is no answer in time.
     """
     try:
-        with RedisClient(config.address, SENTINEL_PORT, config.redis_password, deadline) as client:
+        with RedisClient(config.address, config.terms[SENTINEL_PORT], config.redis_password, deadline) as client:
             return client.ask("PING") == "PONG"
     except RedisRefusal:
         return False

@@ -24,9 +24,10 @@ from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.health.collectors import redis as facts
 from trivet.health.collectors.redis import RedisClient, RedisRefusal
-from trivet.health.config import NOMINATION_DIRECTORY, REDIS_PORTS, SENTINEL_PORT, NodeConfig
+from trivet.health.config import NOMINATION_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
 from trivet.health.facts import RedisInstance
+from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
 
 STATUS_SECONDS = 5.0
 CALL_SECONDS = 2.0
@@ -55,18 +56,18 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     """Add ``redis …`` to the agent's command line."""
     commands = subparsers.add_parser("redis", help="Redis and Sentinel").add_subparsers(required=True)
     nominate = commands.add_parser("nominate", help="have Sentinel choose the next primary, and wait for `failover`")
-    nominate.add_argument("instance", choices=tuple(REDIS_PORTS))
+    nominate.add_argument("instance", choices=tuple(INSTANCES))
     nominate.add_argument("--owner", required=True, help="who does (recorded)")
     nominate.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     nominate.set_defaults(run=run_nominate)
     failover = commands.add_parser("failover", help="make a replica the primary")
-    failover.add_argument("instance", choices=tuple(REDIS_PORTS))
+    failover.add_argument("instance", choices=tuple(INSTANCES))
     failover.add_argument("--to", metavar="NODE", help="the nominated one; by default one is nominated first")
     failover.add_argument("--owner", default="redis failover", help="who nominates (recorded)")
     failover.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     failover.set_defaults(run=run_failover)
     settled = commands.add_parser("settled", help="wait until Sentinel and every replica have taken a primary over")
-    settled.add_argument("instance", choices=tuple(REDIS_PORTS))
+    settled.add_argument("instance", choices=tuple(INSTANCES))
     settled.add_argument("--primary", required=True, metavar="NODE")
     settled.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     settled.set_defaults(run=run_settled)
@@ -116,7 +117,7 @@ def allow_promotions(config: NodeConfig, instance: str) -> None:
         AgentError: it does not answer, or has not come to the end of a choice: it would promote while no client is
             held. It goes on choosing, or gives up, within its failover timeout; `flags expire` tries again.
     """
-    sentinel = (config, config.address, SENTINEL_PORT, "SENTINEL")
+    sentinel = (config, config.address, config.terms[SENTINEL_PORT], "SENTINEL")
     try:
         state = facts.pairs_of(ask(*sentinel, "MASTER", instance)).get("failover-state")
         if state in CHOOSING:
@@ -139,7 +140,8 @@ class Failover:
     def __init__(self, config: NodeConfig, instance: str, seconds: float, flags: FlagFiles | None = None) -> None:
         self._config = config
         self._instance = instance
-        self._port = REDIS_PORTS[instance]
+        self._port = config.terms[INSTANCES[instance]]
+        self._sentinel_port = config.terms[SENTINEL_PORT]
         self._addresses = [member.address for member in config.members]
         self._seconds = seconds
         self._flags = flags or FlagFiles(NOMINATION_DIRECTORY)
@@ -360,7 +362,7 @@ class Failover:
     def _agreed_primary(self) -> str | None:
         """The address that every Sentinel that answers calls the primary, if a majority answers; else None."""
         views = [
-            self._ask(address, SENTINEL_PORT, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._instance)
+            self._ask(address, self._sentinel_port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._instance)
             for address in self._addresses
         ]
         primaries = [str(view[0]) for view in views if isinstance(view, list) and view]
@@ -413,7 +415,7 @@ class Failover:
 
     def _sentinel(self, *words: str) -> facts.Reply:
         """One order to this node's Sentinel, or a question: the other ones do not know of its nomination."""
-        return self._say(self._config.address, SENTINEL_PORT, *words)
+        return self._say(self._config.address, self._sentinel_port, *words)
 
     def _name(self, address: str) -> str:
         return next((item.name for item in self._config.members if item.address == address), address)

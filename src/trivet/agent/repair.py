@@ -16,7 +16,8 @@ from typing import Any
 
 from trivet.agent.drain import SERVICES as DRAINED_SERVICES
 from trivet.agent.symptoms import Kind, Symptom, View, symptoms
-from trivet.health.facts import SERVICES, NodeFacts, decode
+from trivet.health.facts import NodeFacts, decode
+from trivet.services.registry import SERVICES
 
 AGENT_OWNER = "agent@"
 """How the owner of a lease begins that an agent took for a repair."""

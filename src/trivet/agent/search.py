@@ -12,9 +12,10 @@ from typing import Any
 
 from trivet.agent.errors import AgentError
 from trivet.health.collectors.search import allocation_of
-from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, SEARCH_PORT, NodeConfig
+from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, NodeConfig
 from trivet.health.facts import Flag
 from trivet.health.http import OK, Response, exchange
+from trivet.services.search.contract import HTTP_PORT
 
 ANSWER_SECONDS = 30.0
 TIMED_OUT = 408
@@ -128,11 +129,12 @@ def run_warm(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
     try:
         _make_warm_index(config)
         here = placed(config, WARM_COPY_SECONDS, WARM_INDEX)
-        address = NodeConfig.from_mapping(config).address
-        milliseconds = [_search_milliseconds(address)]
+        node = NodeConfig.from_mapping(config)
+        server = (node.address, node.terms[HTTP_PORT])
+        milliseconds = [_search_milliseconds(server)]
         end = time.monotonic() + WARM_SECONDS
         while len(milliseconds) < WARM_SEARCHES and time.monotonic() < end:
-            milliseconds.append(_search_milliseconds(address))
+            milliseconds.append(_search_milliseconds(server))
     finally:
         # Left behind, it would be one more index whose copies must be healthy.
         _remove_warm_index(config)
@@ -175,7 +177,7 @@ def _remove_warm_index(config: Mapping[str, Any]) -> None:
     request(config, "DELETE", f"/{WARM_INDEX}", also=(NOT_FOUND,), seconds=WARM_ANSWER_SECONDS)
 
 
-def _search_milliseconds(address: str) -> float:
+def _search_milliseconds(server: tuple[str, int]) -> float:
     """How long one search like that of a shop (text with mistakes, a filter, counts, an order) takes on one node.
 
     Raises:
@@ -192,11 +194,11 @@ def _search_milliseconds(address: str) -> float:
     started = time.monotonic()
     try:
         path = f"/{WARM_INDEX}/_search?preference=_local"
-        response = _exchange(address, "POST", path, search, WARM_ANSWER_SECONDS)
+        response = _exchange(server, "POST", path, search, WARM_ANSWER_SECONDS)
     except (OSError, ValueError) as problem:
-        raise AgentError(f"{address}: {problem}") from problem
+        raise AgentError(f"{server[0]}: {problem}") from problem
     if response.status != OK:
-        raise AgentError(f"a search on {address}: {response.status} {response.body[:300].decode(errors='replace')}")
+        raise AgentError(f"a search on {server[0]}: {response.status} {response.body[:300].decode(errors='replace')}")
     return round((time.monotonic() - started) * 1000, 1)
 
 
@@ -222,7 +224,7 @@ def request(
     problems = []
     for address in (node.address, *others):
         try:
-            response = _exchange(address, method, path, body, seconds)
+            response = _exchange((address, node.terms[HTTP_PORT]), method, path, body, seconds)
         except (OSError, ValueError) as problem:
             problems.append(f"{address}: {problem}")
             continue
@@ -233,13 +235,13 @@ def request(
     raise AgentError(f"no search node answers: {'; '.join(problems)}")
 
 
-def _exchange(address: str, method: str, path: str, body: object, seconds: float) -> Response:
+def _exchange(server: tuple[str, int], method: str, path: str, body: object, seconds: float) -> Response:
     """One request to one node.
 
     Raises:
         OSError, ValueError: it does not answer in time, or not by HTTP.
     """
-    headers = {"Host": f"{address}:{SEARCH_PORT}", "Content-Type": "application/json"}
+    headers = {"Host": f"{server[0]}:{server[1]}", "Content-Type": "application/json"}
     content = json.dumps(body).encode() if body is not None else b""
-    with socket.create_connection((address, SEARCH_PORT), seconds) as connection:
+    with socket.create_connection(server, seconds) as connection:
         return exchange(connection, method, path, headers, content)

@@ -15,9 +15,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from trivet.agent.election import Election, MemberReport, Outcome, elect, recovers_itself
-from trivet.health.config import REDIS_PORTS, VOLUME, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.facts import NodeFacts, RedisInstance, SentinelView
 from trivet.health.holders import WRITER_BACKEND
+from trivet.services.files.contract import VOLUME
+from trivet.services.redis.contract import INSTANCES
+from trivet.services.search.contract import ENGINE
 
 DOWN_LOOKS = 2
 """systemd restarts what crashed within seconds; this is for what stays down."""
@@ -300,9 +303,9 @@ def _part_in(view: View, election: Election, outage: Symptom) -> Symptom:
 
 
 def _redis(view: View) -> Iterator[Symptom]:
-    units = tuple(f"redis-{name}" for name in REDIS_PORTS)
+    units = tuple(f"redis-{name}" for name in INSTANCES)
     yield from _stopped(view, "redis", units)
-    for name, unit in zip(REDIS_PORTS, units, strict=True):
+    for name, unit in zip(INSTANCES, units, strict=True):
         instance = _instance(view.own, name)
         yield from _hung(view, "redis", (unit,), instance.error, partial(_serves_redis, name=name))
         if primary := _other_primary(view, name):
@@ -316,7 +319,7 @@ def _redis(view: View) -> Iterator[Symptom]:
             )
     if "redis-sentinel" in view.config.units:
         yield from _stopped(view, "redis", ("redis-sentinel",))
-        errors = [_sentinel(view.own, name).error for name in REDIS_PORTS]
+        errors = [_sentinel(view.own, name).error for name in INSTANCES]
         if all(errors):
             yield from _hung(view, "redis", ("redis-sentinel",), errors[0], _serves_sentinel)
 
@@ -337,7 +340,7 @@ def _serves_redis(facts: NodeFacts, name: str) -> bool:
 
 
 def _serves_sentinel(facts: NodeFacts) -> bool:
-    return any(_sentinel(facts, name).error is None for name in REDIS_PORTS)
+    return any(_sentinel(facts, name).error is None for name in INSTANCES)
 
 
 def _other_primary(view: View, name: str) -> str | None:
@@ -366,7 +369,7 @@ def _other_primary(view: View, name: str) -> str | None:
 
 
 def _search(view: View) -> Iterator[Symptom]:
-    engine = view.config.search_engine
+    engine = view.config.terms[ENGINE]
     search = view.own.search
     yield from _stopped(view, "search", (engine,))
     yield from _hung(view, "search", (engine,), search.error, lambda facts: facts.search.error is None)
@@ -460,14 +463,15 @@ def _split_brain(view: View) -> Iterator[Symptom]:
     """Files whose copies contradict each other: which one is right, no machine can tell."""
     count = max((brick.split_brain or 0 for brick in view.own.files.heal), default=0)
     if count:
+        volume = view.config.terms[VOLUME]
         yield Symptom(
             service="files",
-            subject=VOLUME,
+            subject=volume,
             problem="split-brain",
             reason=f"files in split-brain: {count}",
             looks=OUTAGE_LOOKS,
             cluster_wide=True,
-            next_command=f"ssh {view.config.address} gluster volume heal {VOLUME} info split-brain",
+            next_command=f"ssh {view.config.address} gluster volume heal {volume} info split-brain",
         )
 
 

@@ -13,10 +13,12 @@ from trivet.ansible import ensure_secrets, run_playbook
 from trivet.ansible.playbook import Listener, PlaybookResult
 from trivet.ansible.secrets import check_secrets, secrets_file
 from trivet.errors import InputError
-from trivet.health.config import NODE_FILE
+from trivet.health.config import NODE_FILE, given_terms
 from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.rotation.lease import Lease, run_owner
+from trivet.services.host.contract import AGENT_PROGRAM
+from trivet.services.registry import lasting, settings_of
 
 
 def converge(
@@ -58,13 +60,13 @@ def _check_identity(nodes: Nodes) -> None:
             f"missing; with new secrets they would not know each other; nothing was touched",
             "bring that file, and the vault password, from the machine that has them",
         )
-    engine = str(environment.variables.get("search_engine", "opensearch"))
     for name, identity in present.items():
         wanted = {
             "trivet_environment": (environment.name, identity.get("environment")),
             "trivet_node_id": (environment.node(name).node_id, identity.get("id")),
-            "search_engine": (engine, identity.get("search_engine")),
         }
+        settings = lasting(settings_of(environment.terms))
+        wanted |= {key: (settings[key], old) for key, old in lasting(given_terms(identity)).items()}
         for key, (new, old) in wanted.items():
             if old not in (None, new):
                 raise InputError(
@@ -88,7 +90,7 @@ def _identities(nodes: Nodes) -> dict[str, dict[str, Any]]:
 def _lease(nodes: Nodes) -> Iterator[None]:
     """Hold the lease of an environment that has agents already, so that a rotation and a converge never act at once."""
     members = nodes.environment.nodes
-    agents = nodes.run_on(members, ["test", "-x", "/usr/local/bin/trivet-agent"])
+    agents = nodes.run_on(members, ["test", "-x", str(AGENT_PROGRAM.default)])
     if sum(answer.code == 0 for answer in agents) <= len(members) // 2:
         yield
         return

@@ -160,9 +160,8 @@ def _look(nodes: Nodes) -> _Look:
     for member in members:
         if member.name not in heard:
             continue
-        engine = str(environment.variables.get("search_engine", "opensearch"))
         config = NodeConfig(
-            environment.name, member.name, member.node_id, member.address, "", members, search_engine=engine
+            environment.name, member.name, member.node_id, member.address, "", members, terms=environment.terms
         )
         peers = {name: item for name, item in heard.items() if name != member.name}
         views[member.name] = View(config, heard[member.name], peers, reports)

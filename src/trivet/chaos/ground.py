@@ -13,13 +13,15 @@ from trivet.errors import LabError
 from trivet.lab import LabState, chaos_table, instances
 from trivet.lab.machine import POOL
 from trivet.lab.shell import attempt, run
+from trivet.services.contract import Terms
+from trivet.services.host.contract import HEAL_MEMORY_FILE
 
 INTERFACE = "eth0"
 POWER_SECONDS = 120.0
 RESCAN_SECONDS = 180
 STORAGE = Path("/var/lib/incus/storage-pools") / POOL
 """The btrfs file system of the labs, on which every node is a subvolume."""
-FORGET = "systemctl stop trivet-heal; rm -f /run/trivet/heal-memory.json; systemctl start trivet-heal"
+FORGET = f"systemctl stop trivet-heal; rm -f {HEAL_MEMORY_FILE.default}; systemctl start trivet-heal"
 
 
 def referenced_bytes(shown: str, number: str) -> int:
@@ -37,12 +39,17 @@ def referenced_bytes(shown: str, number: str) -> int:
 class LabGround:
     """A lab on this machine; see :class:`trivet.chaos.scenario.Ground`."""
 
-    def __init__(self, state: LabState) -> None:
+    def __init__(self, state: LabState, terms: Terms) -> None:
         self._state = state
+        self._terms = terms
 
     @property
     def nodes(self) -> tuple[str, ...]:
         return tuple(node.name for node in sorted(self._state.nodes, key=lambda node: node.node_id))
+
+    @property
+    def terms(self) -> Terms:
+        return self._terms
 
     @property
     def table(self) -> str:

@@ -85,7 +85,7 @@ def run_chaos(
 def _parts(environment: Environment, state: LabState, nodes: Nodes, record: Record, rate: float, folder: Path) -> Parts:
     pairs = zip(environment.gateways, environment.nodes, strict=True)
     return Parts(
-        ground=LabGround(state),
+        ground=LabGround(state, environment.terms),
         homes={address_url(gateway): node.name for gateway, node in pairs},
         eyes=lambda: LabEyes(nodes),
         load=lambda name: ShopLoad(environment, rate, folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from trivet.services.contract import Terms
+
 
 class Where(StrEnum):
     """Which nodes a scenario strikes, by what they hold when it begins."""
@@ -41,6 +43,10 @@ class Ground(Protocol):
     @property
     def nodes(self) -> tuple[str, ...]:
         """The service nodes, by their ids."""
+
+    @property
+    def terms(self) -> Terms:
+        """Ports, paths and names of the services of the lab's environment."""
 
     @property
     def table(self) -> str:

@@ -15,11 +15,11 @@ from rich.text import Text
 from trivet.ansible import load_environment
 from trivet.cli.output import output_for
 from trivet.errors import InputError
-from trivet.health.facts import SERVICES
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
+from trivet.services.registry import SERVICES
 
 COLOURS = {State.HEALTHY: "green", State.BUSY: "yellow", State.BROKEN: "bold red", State.UNKNOWN: "magenta"}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.facts import ClusterFacts, Drain, Flag, NodeFacts, ServiceFacts, Unreachable, Vote
 from trivet.health.findings import Finding, State
+from trivet.services.contract import Terms
 
 COMING_OR_GOING = ("activating", "reloading", "deactivating")
 """States of a systemd unit that end by themselves."""
@@ -23,6 +24,11 @@ class Cluster:
 
     expectation: Expectation
     facts: ClusterFacts
+
+    @property
+    def terms(self) -> Terms:
+        """The environment's ports, paths and names."""
+        return self.expectation.terms
 
     def members(self) -> Iterator[tuple[str, NodeFacts]]:
         """The expected members of the clusters that answered, in order."""

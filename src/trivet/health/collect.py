@@ -25,6 +25,7 @@ from trivet.health.facts import (
     WebFacts,
 )
 from trivet.health.parallel import together
+from trivet.services.registry import lasting, settings_of
 
 TOTAL_SECONDS = 4.5
 """The longest that a collection takes."""
@@ -82,7 +83,7 @@ def _identity(node: NodeConfig) -> IdentityFacts:
         node_id=node.node_id,
         address=node.address,
         gateways=node.gateways,
-        search_engine=node.search_engine,
+        settings=lasting(settings_of(node.terms)),
     )
 
 

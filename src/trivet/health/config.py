@@ -1,48 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a collector needs to know of its node: ``node.json``, and the places fixed by the contract."""
+"""What a collector needs to know of its node: ``node.json``, and what the contracts fix."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NODE_FILE = Path("/etc/trivet/node.json")
+from trivet.services.contract import Machines, Terms
+from trivet.services.database import contract as database
+from trivet.services.files import contract as files
+from trivet.services.gateway import contract as gateway
+from trivet.services.host import contract as host
+from trivet.services.redis import contract as redis
+from trivet.services.registry import CONTRACTS, terms_of
+from trivet.services.search import contract as search
 
-REDIS_PORTS = {"cache": 6380, "session": 6390}
-SENTINEL_PORT = 26379
-SEARCH_PORT = 9200
-WEB_PORT = 8080
-HAPROXY_SOCKET = Path("/run/haproxy/admin.sock")
-MARIADB_SOCKET = Path("/run/mysqld/mysqld.sock")
-MARIADB_DIRECTORY = Path("/var/lib/mysql")
-REDIS_DIRECTORY = Path("/var/lib/redis")
+NODE_FILE = host.NODE_FILE.default
+HAPROXY_SOCKET = gateway.HAPROXY_SOCKET.default
+MARIADB_SOCKET = database.SOCKET.default
+MARIADB_DIRECTORY = database.DATA_DIRECTORY.default
+REDIS_DIRECTORY = redis.DATA_DIRECTORY.default
 STORE_LOGS = Path("/srv/store-local/log")
-HANDOVER_TABLE = ("inet", "trivet_handover")
-FIREWALL_TABLE = ("inet", "trivet")
-"""Role base loads it on every node; there is no setting without it."""
-VOLUME = "shared"
-MOUNT = Path("/srv/shared")
-BRICK_FILE_SYSTEM = Path("/srv/glusterfs")
-BRICK = BRICK_FILE_SYSTEM / VOLUME / "brick"
-"""Where role files keeps the brick by default. Elsewhere, only the hint at what is to heal is lost."""
-PENDING_RESTART_DIRECTORY = Path("/etc/trivet/pending-restart")
-DRAIN_DIRECTORY = Path("/run/trivet/drain")
-DISABLED_UNITS_DIRECTORY = Path("/var/lib/trivet/disabled-units")
-PAUSE_DIRECTORY = Path("/var/lib/trivet/pause")
+HANDOVER_TABLE = gateway.HANDOVER_TABLE
+FIREWALL_TABLE = gateway.FIREWALL_TABLE
+PENDING_RESTART_DIRECTORY = host.PENDING_RESTART_DIRECTORY.default
+DRAIN_DIRECTORY = host.DRAIN_DIRECTORY.default
+DISABLED_UNITS_DIRECTORY = host.DISABLED_UNITS_DIRECTORY.default
+PAUSE_DIRECTORY = host.PAUSE_DIRECTORY.default
+HEALER_UNIT = "trivet-heal"
 PAUSE_FLAG = "agent"
 """The one flag in it: the agent of this node repairs nothing."""
-NOMINATION_DIRECTORY = Path("/var/lib/trivet/nomination")
-GATEWAY_DIRECTORY = Path("/run/trivet/gateway")
-KEEPALIVED_ALIVE = GATEWAY_DIRECTORY / "keepalived.alive"
-"""Touched by keepalived every three seconds (role gateway)."""
-LEASE_FILE = Path("/var/lib/trivet/lease.json")
-SEARCH_ALLOCATION = "cluster.routing.allocation.enable"
-SEARCH_ALLOCATION_FLAG = "cluster.metadata.trivet_allocation"
-"""A setting that the engine only stores: who limited the allocation and until when, as JSON. It is kept where the
-limit itself is, so that it is known whichever node is lost."""
+NOMINATION_DIRECTORY = redis.NOMINATION_DIRECTORY.default
+GATEWAY_DIRECTORY = gateway.GATEWAY_DIRECTORY.default
+KEEPALIVED_ALIVE = gateway.KEEPALIVED_ALIVE.default
+LEASE_FILE = host.LEASE_FILE.default
+SEARCH_ALLOCATION = search.ALLOCATION
+SEARCH_ALLOCATION_FLAG = search.ALLOCATION_FLAG
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class NodeConfig:
     interface: str
     members: tuple[Member, ...]
     gateways: tuple[str, ...] = ()
-    search_engine: str = "opensearch"
+    terms: Terms = field(default_factory=Terms)
     redis_password: str = ""
     domain: str = "localhost"
     heals: bool = False
@@ -79,19 +75,20 @@ class NodeConfig:
     @property
     def units(self) -> tuple[str, ...]:
         """The services that should run on this node, as systemd names them; ``php-fpm`` stands for any version."""
-        healer = ("trivet-heal",) if self.heals else ()
-        everywhere = ("trivet-agent", *healer, "haproxy", "nginx", "php-fpm", "trivet-shared")
-        if self.web_only:
-            return everywhere
-        clustered = ("mariadb", "redis-cache", "redis-session", self.search_engine, "glusterd")
-        sentinel = ("redis-sentinel",) if len(self.members) > 1 else ()
-        return (*everywhere, "keepalived", *clustered, *sentinel)
+        runs = {
+            Machines.ALL: True,
+            Machines.MEMBERS: not self.web_only,
+            Machines.QUORUM: not self.web_only and len(self.members) > 1,
+        }
+        units = (unit for contract in self.terms.present(CONTRACTS) for unit in contract.units if runs[unit.machines])
+        return (*map(self.terms.unit_name, units), *((HEALER_UNIT,) if self.heals else ()))
 
     @property
     def written_directories(self) -> tuple[Path, ...]:
         """Where services of this node write, each maybe a file system of its own; not all are on every node."""
-        search = Path("/var/lib") / self.search_engine
-        return (Path("/"), BRICK_FILE_SYSTEM, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, search, STORE_LOGS)
+        engine = Path("/var/lib") / self.terms[search.ENGINE]
+        brick = self.terms[files.BRICK]
+        return (Path("/"), brick, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, engine, STORE_LOGS)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:
@@ -111,7 +108,7 @@ class NodeConfig:
                     Member(str(node["name"]), int(node["id"]), str(node["address"])) for node in data["nodes"]
                 ),
                 gateways=tuple(str(address) for address in data.get("gateways") or ()),
-                search_engine=str(data.get("search_engine") or "opensearch"),
+                terms=terms_of(given_terms(data)),
                 redis_password=str(data.get("redis_password") or ""),
                 domain=str(data.get("domain") or "localhost"),
                 heals=data.get("heals") is True,
@@ -128,3 +125,9 @@ class NodeConfig:
             ValueError: its content does not fit.
         """
         return cls.from_mapping(json.loads(path.read_text(encoding="utf-8")))
+
+
+def given_terms(data: Mapping[str, Any]) -> dict[str, object]:
+    """The settings in ``node.json``. That of an earlier release has the search engine alone, under a key of its own."""
+    earlier = {search.ENGINE.name: data["search_engine"]} if data.get("search_engine") else {}
+    return {**earlier, **(data.get("terms") or {})}

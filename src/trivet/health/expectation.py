@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trivet.health.config import NodeConfig
+from trivet.services.contract import Terms
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Expectation:
     gateways: tuple[str, ...] = ()
     """Address number i is at home on node number i."""
     redis_instances: tuple[str, ...] = ("cache", "session")
-    search_engine: str = "opensearch"
+    terms: Terms = field(default_factory=Terms)
+    """The environment's ports, paths and names."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     label: str = ""
     """What an operator types for ENV, where that is not the environment's name."""
@@ -71,7 +73,7 @@ class Expectation:
             environment=config.environment,
             nodes=tuple(NodeExpectation(member.name, member.address) for member in config.members),
             gateways=config.gateways,
-            search_engine=config.search_engine,
+            terms=config.terms,
         )
 
     @property

@@ -14,9 +14,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, Union
 
-SERVICES = ("gateway", "web", "database", "redis", "search", "files", "host")
-"""The services a verdict speaks of, in the order of the path of a request."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
@@ -351,7 +348,8 @@ class IdentityFacts(ServiceFacts):
     node_id: int = 0
     address: str = ""
     gateways: tuple[str, ...] = ()
-    search_engine: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    """The contracts' settings that stay as they are; empty from an agent of an earlier release."""
 
 
 @dataclass(frozen=True, kw_only=True)

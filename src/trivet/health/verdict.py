@@ -9,9 +9,10 @@ from typing import Any
 
 from trivet.health.cluster import Cluster
 from trivet.health.expectation import Expectation, NodeExpectation, Thresholds
-from trivet.health.facts import SERVICES, ClusterFacts, NodeFacts, Unreachable, facts_from_dict
+from trivet.health.facts import ClusterFacts, NodeFacts, Unreachable, facts_from_dict
 from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State, worst
 from trivet.health.rules import database, files, gateway, host, redis, search, web
+from trivet.services.registry import SERVICES
 
 __all__ = [
     "Expectation",

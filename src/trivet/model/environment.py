@@ -11,6 +11,8 @@ from typing import Any
 
 from trivet.errors import InputError
 from trivet.model.size import size_named
+from trivet.services.contract import Terms
+from trivet.services.registry import lasting, settings_of, terms_of
 
 SERVICE_GROUP = "trivet_nodes"
 WEB_GROUP = "trivet_web"
@@ -54,6 +56,7 @@ class Environment:
     :param inventory: the inventory folder or file it was read from.
     :param nodes: the service nodes, which run everything and are members of every cluster.
     :param web_nodes: nodes with nginx and PHP-FPM only, by their ids.
+    :param terms: ports, paths and names of the services.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Environment:
     domain: str
     variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     web_nodes: tuple[Node, ...] = ()
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def machines(self) -> tuple[Node, ...]:
@@ -128,7 +132,27 @@ class Environment:
             domain=str(_required(variables, "trivet_domain", where)),
             variables=variables,
             web_nodes=web_nodes,
+            terms=_terms(nodes + web_nodes, where),
         )
+
+
+def _terms(machines: tuple[Node, ...], where: str) -> Terms:
+    """The settings of the contracts. Every machine must have the lasting ones alike: it asks the others by its own."""
+    found = []
+    for node in machines:
+        try:
+            found.append(terms_of(node.variables))
+        except ValueError as error:
+            raise InputError(f"{where}: {node.name}: {error}") from error
+    wanted = lasting(settings_of(found[0]))
+    for node, terms in zip(machines, found, strict=True):
+        for name, value in lasting(settings_of(terms)).items():
+            if value != wanted[name]:
+                raise InputError(
+                    f"{where}: {name} is {value!r} for {node.name} and {wanted[name]!r} for {machines[0].name}; "
+                    "it takes one value for all nodes"
+                )
+    return found[0]
 
 
 def _hosts_of(listing: Mapping[str, Any], group: str) -> list[str]:

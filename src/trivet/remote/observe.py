@@ -35,7 +35,7 @@ def expectation_of(environment: Environment) -> Expectation:
             NodeExpectation(node.name, node.address, in_service=node.in_service) for node in environment.web_nodes
         ),
         gateways=environment.gateways,
-        search_engine=str(environment.variables.get("search_engine", "opensearch")),
+        terms=environment.terms,
         label=environment.label,
     )
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from trivet.errors import RemoteError
 from trivet.model.environment import Environment
 from trivet.remote.ssh import ssh_command
+from trivet.services.web.contract import NGINX_PORT
 
-WEB_PORT = 8080
 OPEN_SECONDS = 15
 
 
 class WebTunnels:
-    """Local ports that lead to port 8080 of each node. The ports are chosen at once, the tunnels opened by the context.
+    """Local ports that lead to each node's web server. They are chosen at once, the tunnels opened by the context.
 
     A node's tunnel would die with its reboot, so that the context is entered only when the answers are wanted.
     """
@@ -33,8 +33,9 @@ class WebTunnels:
         return tuple(f"http://127.0.0.1:{port}" for port in self._ports.values())
 
     def __enter__(self) -> WebTunnels:
+        port = self._environment.terms[NGINX_PORT]
         for node in self._environment.nodes:
-            forward = f"127.0.0.1:{self._ports[node.name]}:127.0.0.1:{WEB_PORT}"
+            forward = f"127.0.0.1:{self._ports[node.name]}:127.0.0.1:{port}"
             command = [*ssh_command(node), "-N", "-o", "ExitOnForwardFailure=yes", "-L", forward, node.login]
             self._processes.append(
                 subprocess.Popen(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trivet.health.facts import SERVICES
 from trivet.health.findings import State
 from trivet.probe.report import Figures
 from trivet.report.change import Attempt, Change, Ending, FoundState, NodeFacts, Outcome, Snapshot
@@ -24,6 +23,7 @@ from trivet.report.wording import (
     latency,
     orders,
 )
+from trivet.services.registry import SERVICES
 
 # A step is marked as slow when it took this much longer than expected, and so many seconds at least.
 _SLOW_FACTOR = 1.5

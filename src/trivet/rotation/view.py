@@ -14,6 +14,7 @@ from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Observation
 from trivet.rotation.plan import Roles
+from trivet.services.registry import lasting, settings_of
 
 REDIS_INSTANCES = ("session", "cache")
 DATABASE_IN_SERVICE = ("Synced", "Donor/Desynced")
@@ -155,12 +156,10 @@ def _strange(environment: Environment, name: str, facts: NodeFacts) -> list[str]
         "trivet_environment": (environment.name, have.environment),
         "trivet_address": (node.address, have.address),
         "trivet_node_id": (str(node.node_id), str(have.node_id)),
-        "search_engine": (
-            str(environment.variables.get("search_engine", "opensearch")),
-            have.search_engine,
-        ),
         "trivet_gateway_addresses": (", ".join(environment.gateways), ", ".join(have.gateways)),
     }
+    settings = lasting(settings_of(environment.terms))
+    wanted |= {key: (settings[key], old) for key, old in have.settings.items() if key in settings}
     return [
         f"{key} is {new!r} in the inventory and {old!r} on {name}" for key, (new, old) in wanted.items() if new != old
     ]

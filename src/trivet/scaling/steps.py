@@ -17,6 +17,7 @@ from trivet.providers import Provider, provider_for
 from trivet.providers.reachable import given_node
 from trivet.remote import Nodes, observe
 from trivet.scaling.record import WebHost
+from trivet.services.web.contract import NGINX_PORT
 
 DRAIN_EXPIRES_SECONDS = 3600
 DRAINED_SECONDS = 60.0
@@ -102,7 +103,7 @@ class Steps:
         """The first page that a service node does not get from a new node, in words; empty when it gets all."""
         for node in self.moving:
             for path in PAGES:
-                url = f"http://{node.address}:8080{path}"
+                url = f"http://{node.address}:{self._environment.terms[NGINX_PORT]}{path}"
                 command = ["curl", "-sS", "-o", "/dev/null", "-m", "10", "-w", "%{http_code}"]
                 host = f"Host: {self._environment.domain}"
                 for answer in self._nodes.run_on(self._environment.nodes, [*command, "-H", host, url]):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from trivet.agent import act, pulse
 from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import Server, parse_stat
 from trivet.agent.symptoms import Kind, Remedy
+from trivet.health.collectors import files
 from trivet.health.config import Member, NodeConfig
 from trivet.health.external import Deadline
 from trivet.health.facts import Flag
+from trivet.services.contract import Terms
 
 MEMBERS = tuple(Member(f"n{n}", n, f"127.0.0.{n}") for n in (1, 2, 3))
 CONFIG = NodeConfig("test", "n1", 1, "127.0.0.1", "lo", MEMBERS)
@@ -46,8 +49,8 @@ def orders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return made
 
 
-def perform(kind: Kind, *arguments: str, data: dict[str, Any] | None = None) -> str:
-    return act.perform(Remedy(kind, arguments), CONFIG, data or {})
+def perform(kind: Kind, *arguments: str, config: NodeConfig = CONFIG, data: dict[str, Any] | None = None) -> str:
+    return act.perform(Remedy(kind, arguments), config, data or {})
 
 
 def test_every_remedy_can_be_done() -> None:
@@ -127,7 +130,7 @@ def test_a_position_is_recovered_and_bootstrapped_in_units_of_their_own(orders: 
 def test_missing_bricks_are_started(orders: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     perform(Kind.START_BRICK)
     assert orders == ["gluster volume start shared force"]
-    monkeypatch.setattr(act, "RUN_DIRECTORY", tmp_path)
+    monkeypatch.setattr(files, "RUN_DIRECTORY", tmp_path)
     (tmp_path / "vols" / "shared").mkdir(parents=True)
     # Its own process is no brick, and lives on.
     (tmp_path / "vols" / "shared" / "brick.pid").write_text(str(os.getpid()))
@@ -191,15 +194,15 @@ class Redis:
         self._listener.close()
 
 
-def test_a_second_primary_follows_a_primary_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_primary_follows_a_primary_only() -> None:
     own = Redis("127.0.0.1", "master")
     other = Redis("127.0.0.2", "slave", own.port)
-    monkeypatch.setitem(act.REDIS_PORTS, "cache", own.port)
+    config = replace(CONFIG, terms=Terms({"redis_cache_port": own.port}))
     with pytest.raises(AgentError, match="no primary"):
-        perform(Kind.FOLLOW, "cache", "127.0.0.2")
+        perform(Kind.FOLLOW, "cache", "127.0.0.2", config=config)
     assert own.told == []
     other.role = "master"
-    assert perform(Kind.FOLLOW, "cache", "127.0.0.2") == "cache follows 127.0.0.2"
+    assert perform(Kind.FOLLOW, "cache", "127.0.0.2", config=config) == "cache follows 127.0.0.2"
     assert own.told == [f"REPLICAOF 127.0.0.2 {own.port}", "CONFIG REWRITE"]
     own.close()
     other.close()
@@ -295,10 +298,10 @@ def test_what_does_not_answer_is_named_in_time(monkeypatch: pytest.MonkeyPatch) 
     hanging.set()
 
 
-def test_the_sentinel_is_asked_on_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sentinel_is_asked_on_its_port() -> None:
     sentinel = Redis("127.0.0.1", "master")
-    monkeypatch.setattr(pulse, "SENTINEL_PORT", sentinel.port)
-    assert pulse.questions(CONFIG, Deadline(2.0))["pulse of the Sentinel"]() == ()
+    config = replace(CONFIG, terms=Terms({"redis_sentinel_port": sentinel.port}))
+    assert pulse.questions(config, Deadline(2.0))["pulse of the Sentinel"]() == ()
     sentinel.close()
     alone = NodeConfig("test", "n1", 1, "127.0.0.1", "lo", MEMBERS[:1])
     assert "pulse of the Sentinel" not in pulse.questions(alone, Deadline(2.0))

@@ -15,8 +15,9 @@ from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.redis import WITHHELD, Failover, RolesUnknown
 from trivet.health.collectors.redis import RedisRefusal
-from trivet.health.config import SENTINEL_PORT, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.external import NoAnswer
+from trivet.services.redis import contract
 
 ADDRESSES = ONE, TWO, THREE = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NODE = {
@@ -57,7 +58,7 @@ class World:
             raise NoAnswer(f"{address}:{port}: timed out")
         if words == ("INFO", "sentinel"):
             return f"sentinel_tilt:{int(self.tilt)}\n"
-        if port == SENTINEL_PORT:
+        if port == contract.SENTINEL_PORT.default:
             return self.sentinel(address, *words[1:])
         if words == ("INFO",):
             return self.info(address)
@@ -311,7 +312,7 @@ def test_nothing_is_done_while_the_sentinels_disagree(world: World, noted: FlagF
 
 
 def test_nothing_is_done_where_the_own_sentinel_does_not_answer(world: World, failover: Failover) -> None:
-    world.silent.add((ONE, SENTINEL_PORT))
+    world.silent.add((ONE, contract.SENTINEL_PORT.default))
     with pytest.raises(AgentError, match=r"INFO sentinel: 10\.0\.0\.1:26379: timed out"):
         failover.nominate("a run")
     assert world.told == []
@@ -364,7 +365,7 @@ def test_a_nomination_stays_listed_until_sentinel_answers(
 ) -> None:
     monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
     noted.set("cache", "a run", -1.0)
-    world.silent.add((ONE, SENTINEL_PORT))
+    world.silent.add((ONE, contract.SENTINEL_PORT.default))
     cleared, failed = flags.undo(flags.look_nominations(NODE), NODE)
     assert cleared == []
     assert "promotes no replica of cache until it answers" in failed[0]

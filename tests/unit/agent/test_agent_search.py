@@ -14,8 +14,9 @@ import pytest
 from trivet.agent import search
 from trivet.agent.commands import build_parser
 from trivet.agent.errors import AgentError
+from trivet.services.files.contract import BRICK_PORTS
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "name": "node-1",
     "id": 1,
     "environment": "test",
@@ -80,7 +81,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setattr(search, "SEARCH_PORT", server.server_port)
+    # The bricks' ports are within the range of free ones, and no other service may have one of them.
+    while BRICK_PORTS.default <= server.server_port <= (BRICK_PORTS.last or 0):
+        server.server_close()
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+    monkeypatch.setitem(CONFIG, "terms", {"search_http_port": server.server_port})
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield made
@@ -116,7 +121,7 @@ def test_a_cluster_that_cannot_say_is_left_to_the_verdict(engine: Engine) -> Non
 
 def test_an_engine_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     # The discard port, where nothing listens.
-    monkeypatch.setattr(search, "SEARCH_PORT", 9)
+    monkeypatch.setitem(CONFIG, "terms", {"search_http_port": 9})
     with pytest.raises(AgentError, match="no search node answers"):
         run("allocation", "all", "--wait", "6")
 

@@ -16,6 +16,7 @@ from trivet.chaos.timeline import Look, Sighting
 from trivet.health.facts import ClusterFacts
 from trivet.probe import ProbeReport
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
+from trivet.services.contract import Terms
 
 NODES = ("lab-1", "lab-2", "lab-3")
 URLS = {f"http://192.0.2.2{number}": f"lab-{number}" for number in (1, 2, 3)}
@@ -53,6 +54,7 @@ class FakeGround:
     forgotten: int = 0
     table: str = "trivet_chaos_lab"
     bridge: str = "trivet9"
+    terms: Terms = field(default_factory=Terms)
 
     def on(self, node: str, script: str, *, seconds: float = 60.0) -> str:
         self.done.append(f"{node}: {script}")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import is_dataclass, replace
 from typing import Any
 
-from trivet.health.config import REDIS_PORTS
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.facts import (
     BrickHeal,
@@ -29,6 +28,9 @@ from trivet.health.facts import (
     Unreachable,
     WebFacts,
 )
+from trivet.services.contract import Terms
+from trivet.services.redis.contract import INSTANCES
+from trivet.services.registry import lasting, settings_of
 
 Facts = dict[str, NodeFacts | Unreachable]
 
@@ -74,8 +76,8 @@ def _node(number: int, count: int) -> NodeFacts:
             cluster_uuid="11111111-2222-3333-4444-555555555555",
         ),
         redis=RedisFacts(
-            instances={name: _redis(number, count, port) for name, port in REDIS_PORTS.items()},
-            sentinels={name: _sentinel(count, port) for name, port in REDIS_PORTS.items()},
+            instances={name: _redis(number, count, port.default) for name, port in INSTANCES.items()},
+            sentinels={name: _sentinel(count, port.default) for name, port in INSTANCES.items()},
         ),
         search=SearchFacts(unit="active", status="green", cluster_uuid="abc", nodes=count),
         files=FilesFacts(
@@ -110,7 +112,7 @@ def _node(number: int, count: int) -> NodeFacts:
             node_id=number,
             address=address(number),
             gateways=tuple(gateway(n) for n in range(1, count + 1)),
-            search_engine="opensearch",
+            settings=lasting(settings_of(Terms())),
         ),
     )
 

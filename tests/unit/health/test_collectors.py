@@ -29,6 +29,7 @@ from trivet.health.config import (
 )
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
 from trivet.health.facts import Disk, FilesFacts, Peer, facts_from_dict
+from trivet.services.files.contract import BRICK
 
 CONFIG = NodeConfig(
     environment="test",
@@ -403,7 +404,7 @@ def test_a_brick_that_the_mount_does_not_hear_is_named_by_its_address(tmp_path: 
         (part / "private").write_text(
             f"[xlator.protocol.client.shared-client-{number}.priv]\nconnected = {connected}\n"
         )
-    assert files.bricks_unheard(tmp_path) == ("10.0.0.2",)
+    assert files.bricks_unheard(tmp_path, "shared") == ("10.0.0.2",)
 
 
 def test_a_mark_is_written_in_its_time_and_seen(tmp_path: Path) -> None:
@@ -556,7 +557,7 @@ def test_every_directory_with_data_is_looked_at(engine: str) -> None:
     looked_at = {
         str(path) for path in NodeConfig.from_mapping({**NODE_JSON, "search_engine": engine}).written_directories
     }
-    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", "/srv/glusterfs", "/srv/store-local/log"}
+    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", str(BRICK.default), "/srv/store-local/log"}
     assert looked_at == {"/", "/var"} | data
 
 

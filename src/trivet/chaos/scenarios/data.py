@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trivet.chaos.scenario import Act, Aim, Ground, Scenario, Where
-from trivet.health.config import BRICK, MOUNT, VOLUME
+from trivet.services.database.contract import DATA_DIRECTORY
+from trivet.services.files.contract import BRICK, MOUNT, VOLUME
+from trivet.services.host.contract import NODE_FILE
+from trivet.services.redis.contract import INSTANCES
 
 GROUP = "data"
 REJOIN_SECONDS = 300.0
-DATABASE = "/var/lib/mysql"
+DATABASE = DATA_DIRECTORY.default
 SPLIT_FILE = "var/trivet-chaos-split-brain"
 SPLIT_SECONDS = 30.0
 
@@ -31,13 +34,13 @@ done
 # On each brick another content and the claim that the two other copies are behind: no copy is innocent, no two agree.
 SPLIT = """\
 import os, struct, sys
-brick, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+volume, brick, name, number = *sys.argv[1:4], int(sys.argv[4])
 path = os.path.join(brick, name)
 with open(path, "r+b") as file:
     file.truncate(0)
     file.write(b"copy %d\\n" % number * (number + 1))
 for other in {0, 1, 2} - {number}:
-    os.setxattr(path, f"trusted.afr.shared-client-{other}", struct.pack(">3I", 1, 0, 0))
+    os.setxattr(path, f"trusted.afr.{volume}-client-{other}", struct.pack(">3I", 1, 0, 0))
 gfid = os.getxattr(path, "trusted.gfid").hex()
 parts = gfid[:8], gfid[8:12], gfid[12:16], gfid[16:20], gfid[20:]
 index = os.path.join(brick, ".glusterfs/indices/xattrop")
@@ -65,13 +68,13 @@ def scenarios() -> Iterator[Scenario]:
         limit=REJOIN_SECONDS,
         mend=_mend_database,
     )
-    for instance, port, where in (("cache", 6380, Where.CACHE_REPLICA), ("session", 6390, Where.SESSION_REPLICA)):
+    for instance, where in (("cache", Where.CACHE_REPLICA), ("session", Where.SESSION_REPLICA)):
         yield Scenario(
             f"redis-{instance}-two-primaries",
             GROUP,
             f"{where} made a second primary behind Sentinel's back, with writes of its own",
             where,
-            _second_primary(port),
+            _second_primary(instance),
             mend=_restart(f"redis-{instance}"),
         )
     yield Scenario(
@@ -98,15 +101,16 @@ def _mend_database(ground: Ground, aim: Aim) -> None:
     ground.on(aim.victim, f"systemctl stop mariadb; {marks}; systemctl start mariadb", seconds=REJOIN_SECONDS)
 
 
-def _second_primary(port: int) -> Act:
-    password = """python3 -c 'import json; print(json.load(open("/etc/trivet/node.json"))["redis_password"])'"""
-    script = (
-        f"export REDISCLI_AUTH=$({password})\n"
-        f"redis-cli -p {port} REPLICAOF NO ONE\n"
-        f"for number in 1 2 3 4 5; do redis-cli -p {port} SET trivet:chaos:$number x EX 600; done"
-    )
+def _second_primary(instance: str) -> Act:
+    password = f"""python3 -c 'import json; print(json.load(open("{NODE_FILE.default}"))["redis_password"])'"""
 
     def act(ground: Ground, aim: Aim) -> None:
+        port = ground.terms[INSTANCES[instance]]
+        script = (
+            f"export REDISCLI_AUTH=$({password})\n"
+            f"redis-cli -p {port} REPLICAOF NO ONE\n"
+            f"for number in 1 2 3 4 5; do redis-cli -p {port} SET trivet:chaos:$number x EX 600; done"
+        )
         ground.on(aim.victim, script)
 
     return act
@@ -120,15 +124,17 @@ def _restart(unit: str) -> Act:
 
 
 def _split(ground: Ground, aim: Aim) -> None:
-    ground.on(aim.victim, f"echo same >{MOUNT}/{SPLIT_FILE}")
+    ground.on(aim.victim, f"echo same >{ground.terms[MOUNT]}/{SPLIT_FILE}")
     for number, node in enumerate(aim.victims):
-        ground.on(node, f"python3 - {BRICK} {SPLIT_FILE} {number} <<'END'\n{SPLIT}END")
+        words = f"{ground.terms[VOLUME]} {ground.terms[BRICK]} {SPLIT_FILE} {number}"
+        ground.on(node, f"python3 - {words} <<'END'\n{SPLIT}END")
 
 
 def _choose(ground: Ground, aim: Aim) -> None:
+    volume = ground.terms[VOLUME]
     ground.on(
         aim.victim,
-        f"brick=$(gluster volume info {VOLUME} | sed -n 's/^Brick1: //p')\n"
-        f'gluster volume heal {VOLUME} split-brain source-brick "$brick" /{SPLIT_FILE}\n'
-        f"rm -f {MOUNT}/{SPLIT_FILE}",
+        f"brick=$(gluster volume info {volume} | sed -n 's/^Brick1: //p')\n"
+        f'gluster volume heal {volume} split-brain source-brick "$brick" /{SPLIT_FILE}\n'
+        f"rm -f {ground.terms[MOUNT]}/{SPLIT_FILE}",
     )

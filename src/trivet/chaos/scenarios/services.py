@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario, Where, possible
+from trivet.health.collectors.files import RUN_DIRECTORY
+from trivet.services.files.contract import VOLUME
 
 GROUP = "services"
 FROZEN_SECONDS = 20.0
@@ -58,7 +60,9 @@ SERVICES = (
     Service("agent", "the agent", "trivet-agent.service"),
 )  # fmt: skip
 
-BRICK_PIDS = "/run/gluster/vols/shared/*.pid"
+
+def _brick_pids(ground: Ground) -> str:
+    return f"{RUN_DIRECTORY}/vols/{ground.terms[VOLUME]}/*.pid"
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -137,14 +141,14 @@ def _of_brick() -> Iterator[Scenario]:
 def _brick(signal: str) -> Act:
     def act(ground: Ground, aim: Aim) -> None:
         # By its pid file: other system containers of the machine have bricks of the same name.
-        ground.on(aim.victim, f"for file in {BRICK_PIDS}; do kill -{signal} $(cat $file) || true; done")
+        ground.on(aim.victim, f"for file in {_brick_pids(ground)}; do kill -{signal} $(cat $file) || true; done")
 
     return act
 
 
 def _brick_starts(ground: Ground, aim: Aim) -> None:
-    ground.on(aim.victim, f"for file in {BRICK_PIDS}; do kill -CONT $(cat $file) 2>/dev/null; done; true")
-    ground.on(aim.victim, "gluster volume start shared force")
+    ground.on(aim.victim, f"for file in {_brick_pids(ground)}; do kill -CONT $(cat $file) 2>/dev/null; done; true")
+    ground.on(aim.victim, f"gluster volume start {ground.terms[VOLUME]} force")
 
 
 def _no_unit(_ground: Ground) -> str | None:

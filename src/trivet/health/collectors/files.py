@@ -11,20 +11,20 @@ from __future__ import annotations
 import os
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from trivet.health.config import MOUNT, VOLUME, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
 from trivet.health.facts import BrickHeal, FilesFacts, Peer
 from trivet.health.parallel import ASSEMBLY_SECONDS, together
+from trivet.services.files.contract import MOUNT, VOLUME
 
 UNIT = "glusterd.service"
 GLUSTER = "gluster"
 RUN_DIRECTORY = Path("/run/gluster")
-VOLUME_STORE = Path(f"/var/lib/glusterd/vols/{VOLUME}/info")
-HEAL = ("volume", "heal", VOLUME, "info", "summary")
+VOLUME_STORE = Path("/var/lib/glusterd/vols")
 CONNECTIONS = ".meta/graphs/active"
 """Where a mount of GlusterFS shows its parts; those named ``…-client-…`` are its connections to bricks."""
 MARKS = ".trivet-health"
@@ -46,22 +46,24 @@ def collect_without_heal(config: NodeConfig, deadline: Deadline) -> FilesFacts:
 
 def _collect(config: NodeConfig, deadline: Deadline, *, heal: bool) -> FilesFacts:
     if config.web_only:
-        return client_facts(together({"files: mount": lambda: mount_facts(config, MOUNT)}, deadline.left()))
-    status, replicas = volume_store(VOLUME_STORE)
+        return client_facts(together({"files: mount": lambda: mount_facts(config)}, deadline.left()))
+    volume = config.terms[VOLUME]
+    status, replicas = volume_store(VOLUME_STORE / volume / "info")
     facts = FilesFacts(
         glusterd=unit_state(UNIT, deadline),
         volume_status=status,
         replicas=replicas,
-        brick_online=process_alive(RUN_DIRECTORY.glob(f"vols/{VOLUME}/*.pid"), b"glusterfsd"),
+        brick_online=process_alive(brick_pids(volume), b"glusterfsd"),
         self_heal_online=process_alive(RUN_DIRECTORY.glob("**/*shd.pid"), b"glusterfs"),
         heal_asked=heal,
     )
     questions: dict[str, Callable[[], FilesFacts]] = {
         "files: peers": lambda: FilesFacts(peers=parse_peers(gluster(("peer", "status"), deadline))),
-        "files: mount": lambda: mount_facts(config, MOUNT),
+        "files: mount": lambda: mount_facts(config),
     }
     if heal and replicas > 1:
-        questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(HEAL, deadline)))
+        words = ("volume", "heal", volume, "info", "summary")
+        questions["files: heal"] = lambda: FilesFacts(heal=parse_heal(gluster(words, deadline)))
     return assembled(facts, together(questions, deadline.left() - ASSEMBLY_SECONDS))
 
 
@@ -159,6 +161,11 @@ def _count(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
+def brick_pids(volume: str) -> Iterator[Path]:
+    """The pid files of this node's bricks of a volume."""
+    return RUN_DIRECTORY.glob(f"vols/{volume}/*.pid")
+
+
 def process_alive(pid_files: Iterable[Path], program: bytes) -> bool:
     """True when one of the files names a living process of that program (pid files outlive a crash)."""
     for pid_file in pid_files:
@@ -172,8 +179,9 @@ def process_alive(pid_files: Iterable[Path], program: bytes) -> bool:
     return False
 
 
-def mount_facts(config: NodeConfig, mount: Path) -> FilesFacts:
+def mount_facts(config: NodeConfig) -> FilesFacts:
     """Whether the volume is mounted and takes a write, and the other nodes' writes seen through it."""
+    mount = config.terms[MOUNT]
     if not mount.is_mount():
         return FilesFacts()
     marks = mount / MARKS
@@ -181,7 +189,7 @@ def mount_facts(config: NodeConfig, mount: Path) -> FilesFacts:
         marks.mkdir(mode=0o700, exist_ok=True)
         written, previous = leave_mark(marks / config.name, round(time.time(), 3))
         read = {member.name: read_mark(marks / member.name) for member in config.members}
-        unheard = bricks_unheard(mount)
+        unheard = bricks_unheard(mount, config.terms[VOLUME])
     except OSError as problem:
         return FilesFacts(mounted=True, mount_error=str(problem))
     seen = {name: mark for name, mark in read.items() if mark is not None}
@@ -190,12 +198,12 @@ def mount_facts(config: NodeConfig, mount: Path) -> FilesFacts:
     )
 
 
-def bricks_unheard(mount: Path) -> tuple[str, ...]:
+def bricks_unheard(mount: Path, volume: str) -> tuple[str, ...]:
     """The addresses of bricks that do not answer the mount: they are gone, or hang for longer than ping-timeout.
 
     The mount shows its parts as files; asking them asks no brick.
     """
-    parts = (mount / CONNECTIONS).glob(f"{VOLUME}-client-*")
+    parts = (mount / CONNECTIONS).glob(f"{volume}-client-*")
     return tuple(
         sorted(
             (part / "options/remote-host").read_text(encoding="utf-8").strip()

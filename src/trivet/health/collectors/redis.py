@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
-from trivet.health.config import REDIS_PORTS, SENTINEL_PORT, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, tcp_connection
 from trivet.health.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
 from trivet.health.parallel import ASSEMBLY_SECONDS, together
+from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
 
 Reply = str | int | list["Reply"] | None
 
@@ -114,13 +115,13 @@ def collect(config: NodeConfig, deadline: Deadline) -> RedisFacts:
     All at once: one that hangs must not use up the time of the others, nor be asked for so long that nothing is known.
     """
     questions: dict[str, Callable[[], RedisInstance | SentinelView]] = {}
-    for name, port in REDIS_PORTS.items():
-        questions[f"redis: instance {name}"] = partial(instance_facts, config, port, deadline)
+    for name, port in INSTANCES.items():
+        questions[f"redis: instance {name}"] = partial(instance_facts, config, config.terms[port], deadline)
         questions[f"redis: Sentinel of {name}"] = partial(sentinel_view, config, name, deadline)
     answers = together(questions, deadline.left() - ASSEMBLY_SECONDS)
     return RedisFacts(
-        instances={name: _instance(answers[f"redis: instance {name}"]) for name in REDIS_PORTS},
-        sentinels={name: _view(answers[f"redis: Sentinel of {name}"]) for name in REDIS_PORTS},
+        instances={name: _instance(answers[f"redis: instance {name}"]) for name in INSTANCES},
+        sentinels={name: _view(answers[f"redis: Sentinel of {name}"]) for name in INSTANCES},
     )
 
 
@@ -144,7 +145,7 @@ def instance_facts(config: NodeConfig, port: int, deadline: Deadline) -> RedisIn
 def sentinel_view(config: NodeConfig, name: str, deadline: Deadline) -> SentinelView:
     """Ask this node's Sentinel about one instance."""
     try:
-        with RedisClient(config.address, SENTINEL_PORT, config.redis_password, deadline) as client:
+        with RedisClient(config.address, config.terms[SENTINEL_PORT], config.redis_password, deadline) as client:
             master = pairs_of(client.ask("SENTINEL", "MASTER", name))
             tilt = parse_info(client.text("INFO", "sentinel")).get("sentinel_tilt") == "1"
             return parse_sentinel(master, quorum_answer(client, name), tilt)

@@ -7,15 +7,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, SEARCH_PORT, NodeConfig
+from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_state
 from trivet.health.facts import Flag, SearchFacts
 from trivet.health.flags import flag_of
+from trivet.services.search.contract import ENGINE, HTTP_PORT
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
     """Gather the facts of the search engine on this node."""
-    unit = unit_state(f"{config.search_engine}.service", deadline)
+    unit = unit_state(f"{config.terms[ENGINE]}.service", deadline)
     try:
         root = _get(config, "/", deadline)
         # local: the question is what this member knows, also while it finds no cluster manager.
@@ -27,7 +28,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
 
 
 def _get(config: NodeConfig, path: str, deadline: Deadline) -> dict[str, Any]:
-    response = http_get(config.address, SEARCH_PORT, path, deadline)
+    response = http_get(config.address, config.terms[HTTP_PORT], path, deadline)
     if response.status != 200:
         raise NoAnswer(f"{path} answered {response.status}")
     try:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from trivet.health.config import WEB_PORT, NodeConfig
+from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, http_get, unit_state
 from trivet.health.facts import Page, WebFacts
 from trivet.health.http import Response
+from trivet.services.gateway.contract import HTTP_PORT, HTTPS_PORT
+from trivet.services.web.contract import NGINX_PORT
 
 _REDIRECTS = (301, 302, 307, 308)
 
@@ -42,14 +44,15 @@ def php_fpm_state(units: Mapping[str, str]) -> str:
 
 
 def _direct(config: NodeConfig, deadline: Deadline) -> Response:
-    return http_get(config.address, WEB_PORT, "/health_check.php", deadline, headers={"Host": config.domain})
+    port = config.terms[NGINX_PORT]
+    return http_get(config.address, port, "/health_check.php", deadline, headers={"Host": config.domain})
 
 
 def _proxied(config: NodeConfig, deadline: Deadline) -> Response:
     headers = {"Host": config.domain}
-    response = http_get("127.0.0.1", 80, "/", deadline, headers=headers)
+    response = http_get("127.0.0.1", HTTP_PORT.default, "/", deadline, headers=headers)
     if response.status in _REDIRECTS and response.location.startswith("https://"):
-        return http_get("127.0.0.1", 443, "/", deadline, headers=headers, tls_name=config.domain)
+        return http_get("127.0.0.1", HTTPS_PORT.default, "/", deadline, headers=headers, tls_name=config.domain)
     return response
 
 

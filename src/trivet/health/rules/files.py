@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trivet.health.cluster import Cluster, listed, times
-from trivet.health.config import MOUNT, VOLUME
 from trivet.health.facts import FilesFacts
 from trivet.health.findings import Finding, State
+from trivet.services.files.contract import MOUNT, VOLUME
 
 SERVICE = "files"
 
@@ -56,15 +56,16 @@ def _of_pool(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding
 
 
 def _of_processes(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    volume = cluster.terms[VOLUME]
     if found := cluster.unit(SERVICE, node, "glusterd", files.glusterd):
         yield found
-    command = cluster.on(node, f"gluster volume status {VOLUME}")
+    command = cluster.on(node, f"gluster volume status {volume}")
     if files.volume_status != "Started":
-        reason = f"volume {VOLUME} is {files.volume_status or 'in no state'}"
-        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume start {VOLUME}"))
+        reason = f"volume {volume} is {files.volume_status or 'in no state'}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume start {volume}"))
     if files.replicas != cluster.expectation.count:
-        reason = f"volume {VOLUME} keeps {files.replicas} copies, not {cluster.expectation.count}"
-        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume info {VOLUME}"))
+        reason = f"volume {volume} keeps {files.replicas} copies, not {cluster.expectation.count}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"gluster volume info {volume}"))
     if not files.brick_online:
         yield Finding(SERVICE, node, State.BROKEN, "its brick is offline", command)
     if not files.self_heal_online and cluster.expectation.count > 1:
@@ -72,21 +73,23 @@ def _of_processes(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Fi
 
 
 def _of_mount(cluster: Cluster, node: str, files: FilesFacts) -> Iterator[Finding]:
+    mount, volume = cluster.terms[MOUNT], cluster.terms[VOLUME]
     if not files.mounted:
-        command = cluster.on(node, f"mount {MOUNT}")
-        yield Finding(SERVICE, node, State.BROKEN, f"{MOUNT} is not mounted", command)
+        command = cluster.on(node, f"mount {mount}")
+        yield Finding(SERVICE, node, State.BROKEN, f"{mount} is not mounted", command)
     elif not files.writable:
-        reason = f"{MOUNT} takes no write: {files.mount_error or 'no reason given'}"
-        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"findmnt {MOUNT}"))
+        reason = f"{mount} takes no write: {files.mount_error or 'no reason given'}"
+        yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"findmnt {mount}"))
     # Known while the report of what is to heal is not: a brick that hangs hangs that as well.
     lost = frozenset(cluster.expectation.node_at(address) or address for address in files.bricks_unheard)
     if lost:
         reason = f"its mount does not hear the brick of {listed(lost)}"
-        command = cluster.on(node, f"gluster volume status {VOLUME}")
+        command = cluster.on(node, f"gluster volume status {volume}")
         yield Finding(SERVICE, node, cluster.absence(SERVICE, lost, frozenset()), reason, command)
 
 
 def _of_healing(cluster: Cluster) -> Iterator[Finding]:
+    volume = cluster.terms[VOLUME]
     if cluster.expectation.count == 1:
         return
     pending: dict[str, int] = {}
@@ -94,12 +97,12 @@ def _of_healing(cluster: Cluster) -> Iterator[Finding]:
     alive = [(node, facts.files) for node, facts in cluster.members() if facts.files.error is None]
     if alive and not any(files.heal_asked for _, files in alive):
         node = alive[0][0]
-        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        command = cluster.on(node, f"gluster volume heal {volume} info summary")
         yield Finding(SERVICE, None, State.UNKNOWN, "no node was asked what there is to heal", command)
     for node, files in alive:
         if not files.heal_asked:
             continue
-        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        command = cluster.on(node, f"gluster volume heal {volume} info summary")
         if files.heal_error is not None:
             reason = f"what there is to heal is not known: {files.heal_error}"
             yield Finding(SERVICE, node, State.UNKNOWN, reason, command)
@@ -122,23 +125,25 @@ def _of_healing(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_counts(cluster: Cluster, pending: dict[str, int], split: dict[str, int]) -> Iterator[Finding]:
+    volume = cluster.terms[VOLUME]
     node = next((name for name, _ in cluster.members()), None)
     if node is None:
         return
     if sum(split.values()):
         # Each brick counts the same files: the largest count is nearer the truth than the sum.
         reason = f"{times(max(split.values()), 'file')} in split-brain"
-        command = cluster.on(node, f"gluster volume heal {VOLUME} info split-brain")
+        command = cluster.on(node, f"gluster volume heal {volume} info split-brain")
         yield Finding(SERVICE, None, State.BROKEN, reason, command)
     if sum(pending.values()):
         bricks = listed([brick.partition(":")[0] for brick, count in pending.items() if count])
         reason = f"{times(max(pending.values()), 'file')} to heal (noted by {bricks})"
-        command = cluster.on(node, f"gluster volume heal {VOLUME} info summary")
+        command = cluster.on(node, f"gluster volume heal {volume} info summary")
         yield Finding(SERVICE, None, State.BUSY, reason, command)
 
 
 def _of_marks(cluster: Cluster) -> Iterator[Finding]:
     """Every node's mark of some looks ago must have been seen by all the others."""
+    mount = cluster.terms[MOUNT]
     # A web node reads the members' marks; nobody needs to know of its own.
     readers = {node: facts.files for node, facts in cluster.machines() if facts.files.writable}
     members = {name for name, _ in cluster.members()}
@@ -156,5 +161,5 @@ def _of_marks(cluster: Cluster) -> Iterator[Finding]:
         ]
         if blind:
             reason = f"a write of {writer} is not seen on {listed(blind)}"
-            command = cluster.on(blind[0], f"findmnt {MOUNT}")
+            command = cluster.on(blind[0], f"findmnt {mount}")
             yield Finding(SERVICE, None, State.BROKEN, reason, command)

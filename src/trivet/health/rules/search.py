@@ -9,6 +9,7 @@ from trivet.health.cluster import COMING_OR_GOING, Cluster, listed, times
 from trivet.health.facts import SearchFacts
 from trivet.health.findings import Finding, State
 from trivet.health.rules.proxies import server_findings
+from trivet.services.search.contract import ENGINE, HTTP_PORT
 
 SERVICE = "search"
 
@@ -23,7 +24,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_node(cluster: Cluster, node: str, search: SearchFacts) -> Finding | None:
-    unit = cluster.expectation.search_engine
+    unit = cluster.terms[ENGINE]
     if search.error is None and not _in_cluster(search):
         return Finding(SERVICE, node, State.BROKEN, "has found no cluster", cluster.logs(node, unit))
     return cluster.silent(SERVICE, node, search, unit, search.unit)
@@ -117,4 +118,5 @@ def _of_allocation(cluster: Cluster, search: SearchFacts) -> Iterator[Finding]:
 
 
 def _curl(cluster: Cluster, node: str, path: str) -> str:
-    return cluster.on(node, f"curl -s 'http://{cluster.expectation.address_of(node)}:9200/{path}'")
+    server = f"{cluster.expectation.address_of(node)}:{cluster.terms[HTTP_PORT]}"
+    return cluster.on(node, f"curl -s 'http://{server}/{path}'")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""OpenSearch or Elasticsearch: one cluster of all nodes."""

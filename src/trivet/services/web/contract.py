@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of the web tier: nginx and PHP-FPM."""
+
+from __future__ import annotations
+
+from trivet.services.contract import Backend, Contract, Listen, Machines, Name, Peer, Port, Unit
+
+NGINX_PORT = Port(
+    name="nginx_port",
+    default=8080,
+    what="nginx",
+    setting=True,
+    listens=(Listen.NODE, Listen.LOCAL),
+    peers=(Peer.NODE, Peer.WEB),
+)
+PHP_VERSION = Name(
+    name="php_fpm_version",
+    default="8.2",
+    what="version of PHP, which is part of package, unit and program names",
+    setting=True,
+    changeable=True,
+    pattern=r"\d+\.\d+",
+    takes='a version such as "8.2"',
+)
+
+CONTRACT = Contract(
+    service="web",
+    units=(Unit(name="nginx", machines=Machines.ALL), Unit(name="php-fpm", machines=Machines.ALL)),
+    ports=(NGINX_PORT,),
+    names=(PHP_VERSION,),
+    backends=(
+        Backend(name="web", servers=NGINX_PORT, asks="web", chooses="least connections; the health page answers 200"),
+    ),
+    drainable=True,
+)
