@@ -16,8 +16,8 @@ import platform
 import time
 
 from trivet.ansible import ensure_secrets, load_environment, run_playbook
+from trivet.grid.shell import run
 from trivet.lab import Lab
-from trivet.lab.shell import run
 from trivet.model import Environment
 from trivet.remote import Nodes
 

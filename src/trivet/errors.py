@@ -23,7 +23,7 @@ class InputError(TrivetError):
     """Bad input: found before anything was touched."""
 
 
-class LabError(TrivetError):
+class GridError(TrivetError):
     """The lab could not be made, reached or removed."""
 
 

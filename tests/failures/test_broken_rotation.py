@@ -15,7 +15,7 @@ from commands import Run, healthy, incus, measure, on, row, sizes
 
 from trivet.api import Environment
 from trivet.chaos.ground import LabGround
-from trivet.lab import Lab, LabState
+from trivet.lab import LabState
 from trivet.probe import ProbeReport
 from trivet.services.contract import Terms
 
@@ -42,7 +42,7 @@ def check_end(report: ProbeReport, lab: LabState, size: str) -> None:
     """What holds at the end of every scenario."""
     assert report.orders.verified and report.orders.found == report.orders.acknowledged > 0
     assert healthy(lab.name)
-    target = Lab.node_size(LabState.load(lab.name), size)
+    target = LabState.load(lab.name).node_size(size)
     assert sizes(lab.name) == {(target.cpus, target.memory_mib)}
     assert Environment.load(lab.name).rotations().status()["state"] in ("done", "rolled back")
 

@@ -10,7 +10,7 @@ import time
 from commands import Run, children, healthy, measure, row, sizes
 
 from trivet.api import Environment
-from trivet.lab import Lab, LabState
+from trivet.lab import LabState
 from trivet.rotation.lease import LEASE_SECONDS, RENEW_SECONDS
 
 KILLED_IN = {
@@ -73,6 +73,6 @@ def test_a_killed_runner_loses_nothing(environment: Environment, lab: LabState, 
     assert report.total.failures == 0, report.failures
     assert report.orders.verified and report.orders.found == report.orders.acknowledged
     assert healthy(lab.name)
-    target = Lab.node_size(LabState.load(lab.name), SIZE)
+    target = LabState.load(lab.name).node_size(SIZE)
     assert sizes(lab.name) == {(target.cpus, target.memory_mib)}
     assert Environment.load(lab.name).rotations().status()["state"] == "done"

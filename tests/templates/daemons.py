@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trivet.lab.image import RELEASE
-from trivet.lab.machine import CACHE_DIRECTORY, debian_mirror
-from trivet.lab.shell import run
+from trivet.grid.image import RELEASE
+from trivet.grid.machine import CACHE_DIRECTORY, debian_mirror
+from trivet.grid.shell import run
 
 BUILD_SECONDS = 900
 CHECK_SECONDS = 60

@@ -29,7 +29,7 @@ def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     assert report.orders.found == report.orders.acknowledged
     assert report.orders.verified
     assert sorted({time.node for time in rotation.times}) == sorted(node.name for node in lab.nodes)
-    target = Lab.node_size(LabState.load(lab.name), "12")
+    target = LabState.load(lab.name).node_size("12")
     assert {(node.cpus, node.memory_mib) for node in Lab(lab.name).status().nodes} == {(target.cpus, target.memory_mib)}
     assert [line["kind"] for line in rotation.lines][-2:] == ["snapshot", "done"]
     shown = json.loads(next(reports_directory(lab.name).glob("*-resize.json")).read_text())

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from trivet.errors import LabError
-from trivet.lab import LabState, chaos_table, instances
-from trivet.lab.machine import POOL
-from trivet.lab.shell import attempt, run
+from trivet.errors import GridError
+from trivet.grid import instances
+from trivet.grid.machine import POOL
+from trivet.grid.shell import attempt, run
+from trivet.lab import LabState, chaos_table
 from trivet.services.contract import Terms
 from trivet.services.host.contract import HEAL_MEMORY_FILE
 
@@ -27,13 +28,13 @@ FORGET = f"systemctl stop trivet-heal; rm -f {HEAL_MEMORY_FILE.default}; systemc
 def referenced_bytes(shown: str, number: str) -> int:
     """What a subvolume holds, as its quota counts it, from the output of ``btrfs qgroup show --raw``.
 
-    :raises LabError: it is not there.
+    :raises GridError: it is not there.
     """
     for line in shown.splitlines():
         words = line.split()
         if words and words[0] == f"0/{number}":
             return int(words[1])
-    raise LabError(f"btrfs does not say what subvolume {number} holds", f"btrfs qgroup show {STORAGE}")
+    raise GridError(f"btrfs does not say what subvolume {number} holds", f"btrfs qgroup show {STORAGE}")
 
 
 class LabGround:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trivet.errors import InputError, LabError
+from trivet.errors import GridError, InputError
 from trivet.lab import LabState
 from trivet.model import Environment
 
@@ -23,7 +23,7 @@ def lab_of(environment: Environment) -> LabState:
         raise _refusal(environment, "its inventory is not a lab's")
     try:
         state = LabState.load(str(name))
-    except LabError as error:
+    except GridError as error:
         raise _refusal(environment, error.message) from error
     if environment.inventory.resolve() != state.inventory.resolve():
         raise _refusal(environment, f"it names lab {name}, whose inventory is {state.inventory}")

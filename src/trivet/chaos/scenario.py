@@ -38,7 +38,7 @@ class Aim:
 
 
 class Ground(Protocol):
-    """What the acts may do to a lab, past Trivet. Everything is bounded in time and raises LabError."""
+    """What the acts may do to a lab, past Trivet. Everything is bounded in time and raises GridError."""
 
     @property
     def nodes(self) -> tuple[str, ...]:

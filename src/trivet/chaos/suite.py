@@ -28,7 +28,7 @@ class Suite:
     def undo_left(self) -> None:
         """Undo what a killed suite had broken.
 
-        :raises LabError: it cannot be undone.
+        :raises GridError: it cannot be undone.
         """
         left = self._parts.record.found()
         if left is None:

@@ -137,7 +137,7 @@ class Trial:
 def take_back(scenario: Scenario, aim: Aim, parts: Parts) -> None:
     """Undo an injection that was not seen to its end, else mend it, and clear the note of it. Signals wait meanwhile.
 
-    :raises LabError: it cannot be; the note stays, for the next run.
+    :raises GridError: it cannot be; the note stays, for the next run.
     """
     act = scenario.undo or scenario.mend
     with shielded():

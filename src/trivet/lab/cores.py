@@ -19,7 +19,7 @@ OWN_CGROUPS = Path("/proc/self/cgroup")
 GROUP = "trivet-runner"
 PER_CENT = 3
 """Of a node's share, when the nodes want the cores too and the kernel cannot have a group give way."""
-GIVES_WAY = "cpu.idle"
+CPU_IDLE = "cpu.idle"
 """Linux has it since 5.15: "1" has a group run where no other wants the core, and leave it at once to one that does.
 
 By a small share alone it would go on to the end of its time slice: some milliseconds at each of the twenty programs
@@ -37,7 +37,7 @@ class _Controller(NamedTuple):
 
 
 @contextmanager
-def aside(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Iterator[None]:
+def lower_runner_priority(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Iterator[None]:
     """Have this process, and what it starts meanwhile, run after the nodes.
 
     What it started before keeps its share: a probe measures like the customers do. Where the controller of the cores
@@ -54,12 +54,12 @@ def aside(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> Iterator[None]:
 
 
 @contextmanager
-def prompt(cgroups: Path = CGROUPS) -> Iterator[None]:
+def normal_runner_priority(cgroups: Path = CGROUPS) -> Iterator[None]:
     """Have the runners that let the nodes go first take part like a node meanwhile: somebody waits for what they do.
 
     Where none does, or the kernel cannot have a group give way, nothing is done.
     """
-    files = [file for place in (cgroups / "cpu", cgroups) if (file := place / GROUP / GIVES_WAY).exists()]
+    files = [file for place in (cgroups / "cpu", cgroups) if (file := place / GROUP / CPU_IDLE).exists()]
     _write(files, "0")
     try:
         yield
@@ -67,14 +67,16 @@ def prompt(cgroups: Path = CGROUPS) -> Iterator[None]:
         _write(files, "1")
 
 
-def apart(instances: Sequence[str], cgroups: Path = CGROUPS) -> None:
+def pin_one_core_each(instances: Sequence[str], cgroups: Path = CGROUPS) -> None:
     """Give those of these running containers that have one core a core each, as far as there are enough.
 
     Of three containers of one core on two cores two share one, and Incus decides anew with every start which: it may be
     the two that serve, while the third, which nobody uses yet, has the other core for itself. This holds until Incus
     decides again. Where it may not be written to, nothing is done, and only figures suffer.
 
-    :param instances: names, as Incus knows them.
+    Args:
+        instances: Names, as Incus knows them.
+        cgroups: The tree of control groups.
     """
     own = sorted(os.sched_getaffinity(0))
     given = 0
@@ -87,19 +89,22 @@ def apart(instances: Sequence[str], cgroups: Path = CGROUPS) -> None:
                     given += 1
 
 
-def give_way(instance: str, whether: bool, cgroups: Path = CGROUPS) -> None:
+def set_idle(instance: str, idle: bool, cgroups: Path = CGROUPS) -> None:
     """Have a running container leave the cores to whoever else wants them, or take part again.
 
     This holds until it stops; while it does, the kernel lets nobody set its share. Where it may not be written to,
     nothing is done, and only figures suffer.
 
-    :param instance: its name, as Incus knows it.
+    Args:
+        instance: Its name, as Incus knows it.
+        idle: It leaves them.
+        cgroups: The tree of control groups.
     """
     for place in (cgroups / "cpu", cgroups):
-        file = place / f"lxc.payload.{instance}" / GIVES_WAY
+        file = place / f"lxc.payload.{instance}" / CPU_IDLE
         with suppress(OSError):
             if file.exists():
-                file.write_text("1" if whether else "0", encoding="utf-8")
+                file.write_text("1" if idle else "0", encoding="utf-8")
 
 
 def _write(files: Sequence[Path], word: str) -> None:
@@ -134,8 +139,8 @@ def _moved_into_group(controller: _Controller) -> bool:
     group = controller.root / GROUP
     try:
         group.mkdir(exist_ok=True)
-        if (group / GIVES_WAY).exists():
-            (group / GIVES_WAY).write_text("1", encoding="utf-8")
+        if (group / CPU_IDLE).exists():
+            (group / CPU_IDLE).write_text("1", encoding="utf-8")
         else:
             (group / controller.share).write_text(str(controller.whole * PER_CENT // 100), encoding="utf-8")
     except OSError:

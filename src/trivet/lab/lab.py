@@ -6,29 +6,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from trivet.errors import LabError
-from trivet.lab import cores, image, instances, machine, network
+from trivet.errors import GridError
+from trivet.grid import Grid, GridNode, instances, machine
+from trivet.grid.state import FILE, FIRST_GATEWAY_HOST, FIRST_NODE_HOST, check_name, free_index, taken_indices
+from trivet.lab import package_cache, packet_rules
+from trivet.lab.priorities import LabPriorities
 from trivet.lab.search_packages import ensure_search_package
-from trivet.lab.shell import run
-from trivet.lab.state import (
-    FIRST_GATEWAY_HOST,
-    FIRST_NODE_HOST,
-    LONGEST_HOST_NAME,
-    LabNode,
-    LabState,
-    check_name,
-    existing_states,
-    free_index,
-)
+from trivet.lab.state import LabState
 from trivet.model.environment import Environment
-from trivet.model.size import SIZES, SMALLEST_NODE_MIB, Size, scaled, size_named
+from trivet.model.size import SIZES, SMALLEST_NODE_MIB, size_named
 from trivet.paths import inventories_directory, labs_directory
 
 Progress = Callable[[str], None]
+
+LAB_PACKAGES = (*package_cache.PACKAGES, *packet_rules.PACKAGES)
+"""Debian packages that a lab needs beside those of a grid."""
 
 # Variables of the copied inventory that the lab sets itself.
 OWN_VARIABLES = (
@@ -78,6 +73,11 @@ def fitting_scale() -> float:
     return max(0.05, int(factor * 20) / 20)
 
 
+def grid_of(state: LabState) -> Grid:
+    """The grid of a lab, whose containers take their packages from the lab's cache."""
+    return Grid(state, {"/etc/apt/apt.conf.d/01trivet-lab": package_cache.apt_configuration(state.host_address)})
+
+
 class Lab:
     """A named lab on this machine."""
 
@@ -88,81 +88,49 @@ class Lab:
     def up(self, like: Environment, *, scale: float | None = None, progress: Progress = lambda text: None) -> LabState:
         """Have the lab: made when missing, repaired when half-made, untouched when whole.
 
-        :param like: the environment whose topology the lab gets.
-        :param scale: factor on the table's sizes; by default what fits this machine.
-        :raises LabError: when the lab exists with another topology or a step fails.
+        Args:
+            like: The environment whose topology the lab gets.
+            scale: Factor on the table's sizes; by default what fits this machine.
+            progress: Takes a line of progress.
+
+        Raises:
+            GridError: When the lab exists with another topology, or a step fails.
         """
-        machine.prepare(progress)
+        machine.prepare(progress, LAB_PACKAGES)
         ensure_search_package(progress)
         state = self._wanted(like, scale)
         state.save()
-        self._write_key(state)
-        network.ensure_network(state.bridge, state.host_address, state.subnet)
-        machine.start_package_cache(state.host_address)
-        alias = image.ensure_image(progress)
-        self._ensure_nodes(state, alias, progress)
-        self._write_known_hosts(state)
+        grid = grid_of(state)
+        grid.ensure_network()
+        package_cache.start(state.host_address)
+        self._restore_priorities(state)
+        grid.ensure_nodes(state.node_size(state.size), progress)
         self._write_inventory(state)
         return state
 
     def down(self, progress: Progress = lambda text: None) -> None:
         """Remove everything the lab made: instances, bridge, route, proxy, files. Harmless when there is nothing."""
         directory = labs_directory() / self.name
-        if not (directory / "lab.json").exists():
+        if not (directory / FILE).exists():
             shutil.rmtree(directory, ignore_errors=True)
             return
         state = LabState.load(self.name)
-        machine.install_packages(progress)
+        machine.install_packages(progress, LAB_PACKAGES)
         machine.start_daemon(progress)
-        known = instances.listed()
-        for node in [n for n in known.values() if n.lab == self.name]:
-            progress(f"removing {node.name}")
-            instances.delete(node.name)
-        machine.stop_package_cache(state.host_address)
-        network.remove_chaos(self.name, state.bridge)
-        network.remove_network(state.bridge, state.subnet)
+        package_cache.stop(state.host_address)
+        packet_rules.remove_chaos(self.name, state.bridge)
+        grid_of(state).remove(progress)
         shutil.rmtree(directory)
-
-    def add_machine(self, name: str, size: str) -> str:
-        """Make the machine of a node, or of a new web node, and start it; harmless when it is there. Its address.
-
-        :raises LabError: when there is no such lab, or another lab has an instance of that name.
-        """
-        check_name(name, "a machine", LONGEST_HOST_NAME)
-        state = LabState.load(self.name)
-        node = next((node for node in state.nodes if node.name == name), None) or state.web_node(name)
-        present = instances.listed().get(name)
-        if present is not None and present.lab != state.name:
-            raise LabError(f"an instance {name} exists that belongs to lab {present.lab}")
-        state.save()
-        if present is None or not present.made:
-            instances.delete(name)
-            instances.create(state, node, image.ensure_image(lambda text: None), self.node_size(state, size))
-        instances.start(name)
-        self._write_known_hosts(state)
-        return node.address
-
-    def remove_machine(self, name: str) -> None:
-        """Remove the machine of a node or of a web node. A node keeps its place and its address.
-
-        Harmless when there is none, or when the instance is not of this lab.
-        """
-        state = LabState.load(self.name)
-        present = instances.listed().get(name)
-        if present is not None and present.lab == state.name:
-            instances.delete(name)
-        state.web = [node for node in state.web if node.name != name]
-        state.save()
-        self._write_known_hosts(state)
 
     def status(self) -> LabStatus:
         """The lab as it is now.
 
-        :raises LabError: when there is no such lab or Incus does not answer.
+        Raises:
+            GridError: When there is no such lab, or Incus does not answer.
         """
         state = LabState.load(self.name)
         if not machine.daemon_answers():
-            raise LabError("the Incus daemon does not answer", f"trivet lab up {self.name}")
+            raise GridError("the Incus daemon does not answer", f"trivet lab up {self.name}")
         known = instances.listed()
         nodes = []
         for node in state.machines:
@@ -177,15 +145,14 @@ class Lab:
         return LabStatus(tuple(nodes), tuple(state.gateways), urls)
 
     def _wanted(self, like: Environment, scale: float | None) -> LabState:
-        others = [state for state in existing_states() if state.name != self.name]
-        if (labs_directory() / self.name / "lab.json").exists():
+        if (labs_directory() / self.name / FILE).exists():
             state = LabState.load(self.name)
             if state.like != like.name or len(state.nodes) != len(like.nodes):
-                raise LabError(
+                raise GridError(
                     f"lab {self.name} is up like {state.like}, not like {like.name}", f"trivet lab down {self.name}"
                 )
             if scale is not None and scale != state.scale:
-                raise LabError(
+                raise GridError(
                     f"lab {self.name} has scale {state.scale:g}; it cannot become {scale:g}",
                     f"trivet lab down {self.name}",
                 )
@@ -193,7 +160,7 @@ class Lab:
         state = LabState(
             name=self.name,
             like=like.name,
-            index=free_index({other.index for other in others}),
+            index=free_index({index for name, index in taken_indices().items() if name != self.name}),
             scale=fitting_scale() if scale is None else scale,
             size=like.size,
             nodes=[],
@@ -202,11 +169,11 @@ class Lab:
         )
         for position, node in enumerate(like.nodes):
             name = f"{self.name}-{node.node_id}"
-            state.nodes.append(LabNode(name, node.node_id, state.address(FIRST_NODE_HOST + position)))
+            state.nodes.append(GridNode(name, node.node_id, state.address(FIRST_NODE_HOST + position)))
             state.gateways.append(state.address(FIRST_GATEWAY_HOST + position))
-        size = self.node_size(state, state.size)
+        size = state.node_size(state.size)
         if size.memory_mib < SMALLEST_NODE_MIB:
-            raise LabError(
+            raise GridError(
                 f"at scale {state.scale:g} a node of size {state.size} has {size.memory_mib} MiB; "
                 f"every service together needs at least {SMALLEST_NODE_MIB} MiB",
                 f"trivet lab up {self.name} --scale {SMALLEST_NODE_MIB / size_named(state.size).memory_mib:.1f}",
@@ -214,49 +181,12 @@ class Lab:
         return state
 
     @staticmethod
-    def node_size(state: LabState, name: str) -> Size:
-        """What a node of the lab has at a size of the table."""
-        return scaled(size_named(name), state.scale, os.cpu_count())
-
-    def _write_key(self, state: LabState) -> None:
-        if state.ssh_key.exists():
-            return
-        state.ssh_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"trivet lab {state.name}", "-f", str(state.ssh_key)])
-
-    def _ensure_nodes(self, state: LabState, alias: str, progress: Progress) -> None:
+    def _restore_priorities(state: LabState) -> None:
+        """A change that was never ended may have left a node with a low priority."""
         known = instances.listed()
-        size = self.node_size(state, state.size)
-
-        def ensure(node: LabNode) -> None:
-            present = known.get(node.name)
-            if present is not None and present.lab != state.name:
-                raise LabError(f"an instance {node.name} exists that belongs to lab {present.lab}")
-            if present is None or not present.made:
-                if present is not None:
-                    # Half-made by a run that was killed. A stranger's instance of that name is never touched.
-                    instances.delete(node.name)
-                progress(f"making {node.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {node.address}")
-                instances.create(state, node, alias, size)
-            else:
-                # A change that was never ended may have left it aside.
-                cores.give_way(node.name, False)
-                instances.share(node.name, 100)
-            instances.start(node.name)
-
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            list(pool.map(ensure, state.nodes))
-            # A half-made web node is for `scale-out` to finish, which knows its size.
-            list(pool.map(lambda node: instances.start(node.name), [n for n in state.web if _whole(known, n)]))
-
-    def _write_known_hosts(self, state: LabState) -> None:
-        # A machine that is down cannot be asked: what is known of it stays.
-        known = state.known_hosts.read_text(encoding="utf-8").splitlines() if state.known_hosts.exists() else []
-        keys = dict(line.split(" ", 1) for line in known)
-        running = {name for name, instance in instances.listed().items() if instance.state == "Running"}
-        keys |= {node.address: instances.host_key(node.name) for node in state.machines if node.name in running}
-        lines = [f"{node.address} {keys[node.address]}\n" for node in state.machines if node.address in keys]
-        state.known_hosts.write_text("".join(lines), encoding="utf-8")
+        for node in state.nodes:
+            if node.name in known and known[node.name].grid == state.name and known[node.name].made:
+                LabPriorities().restore_node_priority(node.name)
 
     def _write_inventory(self, state: LabState) -> None:
         variables = state.inventory / "group_vars" / "all"
@@ -266,10 +196,6 @@ class Lab:
         )
         common = inventories_directory() / "common" / "group_vars" / "all" / "common.yml"
         (variables / "common.yml").write_text(common.read_text(encoding="utf-8"), encoding="utf-8")
-
-
-def _whole(known: dict[str, instances.Instance], node: LabNode) -> bool:
-    return node.name in known and known[node.name].made
 
 
 def _shared_variables(like: Environment) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from trivet.lab.machine import CACHE_DIRECTORY, with_services_off
-from trivet.lab.shell import run
+from trivet.grid.machine import CACHE_DIRECTORY, with_services_off
+from trivet.grid.shell import run
 from trivet.paths import collection_root
 
 # Program -> Debian package that brings it.
@@ -21,7 +21,8 @@ SEARCH_DIRECTORY = CACHE_DIRECTORY / "search"
 def ensure_search_package(progress: Callable[[str], None], engine: str = "opensearch") -> Path:
     """Have the engine's package in the local repository directory; quick when it is there.
 
-    :raises LabError: when it cannot be built.
+    Raises:
+        GridError: When it cannot be built.
     """
     script = collection_root() / "packaging" / "search" / "build"
     missing = [package for tool, package in BUILD_TOOLS.items() if shutil.which(tool) is None]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_on_controller
@@ -87,20 +86,6 @@ class AwsProvider:
         self._play("start", node.name, "aws_start.yml", self._identity(node, "start"))
         self._tell(f"waiting for SSH on {node.name}")
         self._wait(self._environment, node)
-
-    def step_aside(self, node: Node) -> None:
-        """Nothing: every machine has cores of its own."""
-
-    def step_back(self, node: Node) -> None:
-        """Nothing: every machine has cores of its own."""
-
-    def runner_aside(self) -> AbstractContextManager[None]:
-        """Nothing: the runner's machine is none of the nodes."""
-        return nullcontext()
-
-    def runner_prompt(self) -> AbstractContextManager[None]:
-        """Nothing: the runner's machine is none of the nodes."""
-        return nullcontext()
 
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""

@@ -77,20 +77,6 @@ class CommandProvider:
         """Start the machine."""
         self._call("start", node.name, node.address)
 
-    def step_aside(self, node: Node) -> None:
-        """Nothing: every machine has cores of its own."""
-
-    def step_back(self, node: Node) -> None:
-        """Nothing: every machine has cores of its own."""
-
-    def runner_aside(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing: the runner's machine is none of the nodes."""
-        return contextlib.nullcontext()
-
-    def runner_prompt(self) -> contextlib.AbstractContextManager[None]:
-        """Nothing: the runner's machine is none of the nodes."""
-        return contextlib.nullcontext()
-
     def record(self, size: str) -> None:
         """Nothing: the inventory is the operator's file, and the report says to set trivet_size there."""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from trivet.errors import InputError
@@ -36,18 +35,6 @@ class Provider(Protocol):
 
     def start(self, node: Node) -> None:
         """Start the machine and wait until SSH answers."""
-
-    def step_aside(self, node: Node) -> None:
-        """The node serves nobody for now: where machines share cores, the others come first."""
-
-    def step_back(self, node: Node) -> None:
-        """The node serves again: it gets its whole share."""
-
-    def runner_aside(self) -> AbstractContextManager[None]:
-        """While the runner makes a change: where it shares cores with the nodes, they come first."""
-
-    def runner_prompt(self) -> AbstractContextManager[None]:
-        """While clients are held for what the runner does: it waits for nobody."""
 
     def record(self, size: str) -> None:
         """Remember the size as the environment's own, where the provider keeps the inventory."""

@@ -23,6 +23,7 @@ from trivet.rotation.change import Change, Step
 from trivet.rotation.journal import JournalCopies, Line
 from trivet.rotation.lease import Lease, lease_holder
 from trivet.rotation.looks import APART_SECONDS, Looks
+from trivet.rotation.priorities import core_priorities
 from trivet.rotation.steps import NodeSteps
 from trivet.rotation.tables import table_warnings
 from trivet.rotation.view import View, view_of
@@ -108,6 +109,7 @@ class LiveCluster:
         self._environment = environment
         self._nodes = Nodes(environment)
         self._looks = Looks(self._nodes)
+        self._priorities = core_priorities(environment)
 
     def __enter__(self) -> LiveCluster:
         self._nodes.__enter__()
@@ -157,7 +159,16 @@ class LiveCluster:
 
     def steps(self, node: str, change: Change, owner: str, tell: Tell) -> NodeSteps:
         """The steps of a node for a change."""
-        return NodeSteps(self._environment, self._nodes, self._looks, self._environment.node(node), change, owner, tell)
+        return NodeSteps(
+            self._environment,
+            self._nodes,
+            self._looks,
+            self._environment.node(node),
+            change,
+            owner,
+            tell,
+            self._priorities,
+        )
 
     @contextmanager
     def attended(self) -> Iterator[None]:
@@ -167,7 +178,7 @@ class LiveCluster:
         of its processor and more.
         """
         with (
-            provider_for(self._environment).runner_aside(),
+            self._priorities.lower_runner_priority(),
             self._nodes.sessions(self._environment.proxies, *ASKED, apart=APART_SECONDS),
         ):
             yield

@@ -19,6 +19,7 @@ from trivet.remote import Nodes
 from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
 from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.looks import Looks
+from trivet.rotation.priorities import CorePriorities, OwnCores
 from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
 
 # Renewed at the gate; the drain of a killed runner ends by itself after that.
@@ -80,15 +81,25 @@ class NodeSteps:
     :param change: what is done to the node while it is out.
     :param owner: the run, recorded with every flag that is set.
     :param tell: takes a line of progress.
+    :param priorities: where nodes share cores; without, each has its own.
     """
 
     def __init__(
-        self, environment: Environment, nodes: Nodes, looks: Looks, node: Node, change: Change, owner: str, tell: Tell
+        self,
+        environment: Environment,
+        nodes: Nodes,
+        looks: Looks,
+        node: Node,
+        change: Change,
+        owner: str,
+        tell: Tell,
+        priorities: CorePriorities | None = None,
     ) -> None:
         self._environment = environment
         self._nodes = nodes
         self._looks = looks
         self._provider = provider_for(environment, tell)
+        self._priorities = priorities or OwnCores()
         self._node = node
         self._change = change
         self._owner = owner
@@ -178,7 +189,7 @@ class NodeSteps:
         """
         started = time.monotonic()
         ready = ",".join(node.name for node in self._environment.nodes)
-        with self._provider.runner_prompt():
+        with self._priorities.normal_runner_priority():
             try:
                 self._hold(backend)
                 ready = swap()
@@ -209,7 +220,7 @@ class NodeSteps:
         self._nodes.agent(self._node, "search", "flush", timeout=120)
         answers = self._agents(*self._until("--idle-in", DRAINED_BACKENDS), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to drain {self._node.name}")
-        self._provider.step_aside(self._node)
+        self._priorities.lower_node_priority(self._node.name)
 
     def _until(self, aim: str, backends: Sequence[str]) -> tuple[str, ...]:
         """The question to an agent that is answered when its proxy uses the node, or has nothing to do with it."""
@@ -294,7 +305,7 @@ class NodeSteps:
             self._tell("the machine has nothing of Trivet: it is the new one already, and is kept")
         else:
             self._make_anew()
-        self._provider.step_aside(self._node)
+        self._priorities.lower_node_priority(self._node.name)
         # Its address had another hardware address before: for some seconds neighbours still send to that one.
         wait_for_ssh(self._environment, self._node)
         self._playbook("rotation/replace.yml", rotation_owner=self._owner)
@@ -411,7 +422,7 @@ class NodeSteps:
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
         # First: what is used must not be the last that gets a core, however this step ends.
-        self._provider.step_back(self._node)
+        self._priorities.restore_node_priority(self._node.name)
         self._nodes.agent(self._node, "undrain", "all")
         try:
             # The proxies learn of it at their next checks, and the node's own HAProxy serves already.

@@ -27,6 +27,7 @@ from trivet.rotation.cluster import NodeJournals
 from trivet.rotation.engine import StopRequest
 from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.lease import Lease, run_owner
+from trivet.rotation.priorities import core_priorities
 from trivet.rotation.report import reported
 from trivet.scaling.journal import gone_through, open_journal, plan_of, refuse_rolling, seconds_of, snapshot
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
@@ -116,7 +117,7 @@ class _Scaling:
         with Nodes(self._environment) as nodes:
             copies = NodeJournals(nodes)
             shown = shown or self._agreed(Record(self._environment), copies).plan
-            with self._lease(nodes, shown) as lease, provider_for(self._environment).runner_aside():
+            with self._lease(nodes, shown) as lease, core_priorities(self._environment).lower_runner_priority():
                 # Somebody may have changed the record, or the inventory, between the plan and the lease.
                 self._environment = self._loaded()
                 record = Record(self._environment)

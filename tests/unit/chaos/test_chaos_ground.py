@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from trivet.chaos.ground import referenced_bytes
-from trivet.errors import LabError
+from trivet.errors import GridError
 
 # Printed by `btrfs qgroup show --raw --sync -f` of btrfs-progs 6.2.
 SHOWN = """Qgroupid    Referenced    Exclusive   Path
@@ -20,5 +20,5 @@ def test_the_quota_says_what_a_disk_holds() -> None:
 
 
 def test_a_disk_that_is_not_there_is_not_bounded() -> None:
-    with pytest.raises(LabError, match="subvolume 26 holds"):
+    with pytest.raises(GridError, match="subvolume 26 holds"):
         referenced_bytes(SHOWN, "26")

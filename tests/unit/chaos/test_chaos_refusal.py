@@ -16,7 +16,8 @@ from trivet.chaos import catalogue, lab_of, run_chaos
 from trivet.cli import chaos as command
 from trivet.cli.main import app
 from trivet.errors import ChaosStopped, InputError
-from trivet.lab.state import LabNode, LabState
+from trivet.grid import GridNode
+from trivet.lab import LabState
 from trivet.model import Environment, Node
 
 
@@ -24,8 +25,9 @@ from trivet.model import Environment, Node
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabState:
     monkeypatch.setenv("TRIVET_LABS", str(tmp_path / "labs"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    nodes = [LabNode(f"lab-{number}", number, f"10.86.3.1{number}") for number in (1, 2, 3)]
-    lab = LabState("lab", "production", 3, 0.5, "6", nodes, [f"10.86.3.2{number}" for number in (1, 2, 3)])
+    nodes = [GridNode(f"lab-{number}", number, f"10.86.3.1{number}") for number in (1, 2, 3)]
+    gateways = [f"10.86.3.2{number}" for number in (1, 2, 3)]
+    lab = LabState("lab", 3, "6", nodes, gateways, like="production", scale=0.5)
     lab.save()
     return lab
 

@@ -19,7 +19,7 @@ from trivet.chaos.scenarios import catalogue
 from trivet.chaos.suite import Suite
 from trivet.chaos.table import cells
 from trivet.chaos.trial import shielded
-from trivet.errors import ChaosHalted, InputError, LabError, NotBroken
+from trivet.errors import ChaosHalted, GridError, InputError, NotBroken
 
 STOP = Scenario("stop-x", "services", "x stopped", Where.ALL, breaks, mends, lasts=20)
 KILL = Scenario("kill-x", "services", "x killed", Where.ALL, breaks, mend=mends, limit=60)
@@ -132,7 +132,7 @@ def test_a_scenario_that_the_lab_cannot_have_is_a_row_with_its_reason(world: Wor
     assert row.skipped == "one clock for all" and row.ok and world.ground.done == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), LabError("no"), RuntimeError("defect")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), GridError("no"), RuntimeError("defect")])
 def test_an_injection_that_is_cut_off_is_undone(world: World, error: BaseException) -> None:
     def half(ground: Ground, aim: Aim) -> None:
         breaks(ground, aim)
@@ -174,9 +174,9 @@ def test_ctrl_c_while_a_kill_is_waited_for_mends_it(world: World) -> None:
 
 def test_an_undoing_that_fails_leaves_the_note(world: World) -> None:
     def fails(_ground: Ground, _aim: Aim) -> None:
-        raise LabError("nft: no such table")
+        raise GridError("nft: no such table")
 
-    with pytest.raises(LabError):
+    with pytest.raises(GridError):
         run(world, Scenario("partition-1-2", "network", "x", Where.ALL, breaks, fails, lasts=20))
     assert world.record.found() == ("partition-1-2", Aim(NODES, ()))
 

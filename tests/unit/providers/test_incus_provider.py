@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from trivet.errors import InputError
-from trivet.lab import LabState
-from trivet.lab.instances import Instance
+from trivet.grid.instances import Instance
+from trivet.lab import LabPriorities, LabState, cores
 from trivet.model import Environment, Node
 from trivet.providers import incus, provider_for
+from trivet.rotation.priorities import OwnCores, core_priorities
 
 ENVIRONMENT = Environment(
     name="lab",
@@ -24,7 +26,7 @@ ENVIRONMENT = Environment(
 )
 
 
-STATE = LabState("lab", "inventories/lab", 1, 1.0, "6", [], [])
+STATE = LabState("lab", 1, "6", [], [], like="inventories/lab", scale=1.0)
 
 
 def instance(lab: str) -> Instance:
@@ -53,26 +55,33 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     told: list[tuple[object, ...]] = []
     monkeypatch.setattr(LabState, "load", lambda _name: STATE)
     monkeypatch.setattr(incus.instances, "start", lambda name: told.append(("start", name)))
-    monkeypatch.setattr(incus.instances, "share", lambda name, percent: told.append(("share", name, percent)))
-    monkeypatch.setattr(incus.cores, "apart", lambda names: told.append(("apart", *names)))
-    monkeypatch.setattr(incus.cores, "give_way", lambda name, whether: told.append(("give way", name, whether)))
+    monkeypatch.setattr(
+        incus.instances, "set_cpu_allowance", lambda name, percent: told.append(("allowance", name, percent))
+    )
+    monkeypatch.setattr(cores, "pin_one_core_each", lambda names: told.append(("pin", *names)))
+    monkeypatch.setattr(cores, "set_idle", lambda name, idle: told.append(("idle", name, idle)))
     return told
 
 
-def test_a_share_is_set_while_the_container_takes_part(calls: list[tuple[object, ...]]) -> None:
-    provider, node = provider_for(ENVIRONMENT), ENVIRONMENT.nodes[0]
-    provider.step_aside(node)
-    assert calls == [("give way", "lab-1", False), ("share", "lab-1", 10), ("give way", "lab-1", True)]
+def test_an_allowance_is_set_while_the_container_takes_part(calls: list[tuple[object, ...]]) -> None:
+    LabPriorities().lower_node_priority("lab-1")
+    assert calls == [("idle", "lab-1", False), ("allowance", "lab-1", 10), ("idle", "lab-1", True)]
     calls.clear()
-    provider.step_back(node)
-    assert calls == [("give way", "lab-1", False), ("share", "lab-1", 100)]
+    LabPriorities().restore_node_priority("lab-1")
+    assert calls == [("idle", "lab-1", False), ("allowance", "lab-1", 100)]
 
 
-@pytest.mark.parametrize(("share", "aside"), [("10%", [("give way", "lab-1", True)]), ("100%", [])])
-def test_a_container_that_stepped_aside_does_so_after_a_stop_too(
-    share: str, aside: list[tuple[object, ...]], calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+def test_only_where_machines_share_cores_somebody_comes_first() -> None:
+    assert isinstance(core_priorities(ENVIRONMENT), LabPriorities)
+    other = replace(ENVIRONMENT, variables={"trivet_provider": "command"})
+    assert isinstance(core_priorities(other), OwnCores)
+
+
+@pytest.mark.parametrize(("allowance", "low"), [("10%", [("idle", "lab-1", True)]), ("100%", [])])
+def test_a_container_of_low_priority_has_it_after_a_stop_too(
+    allowance: str, low: list[tuple[object, ...]], calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = Instance("lab-1", "Running", 1, 1024, "lab", made=True, share=share)
+    started = Instance("lab-1", "Running", 1, 1024, "lab", made=True, cpu_allowance=allowance)
     monkeypatch.setattr(incus.instances, "listed", lambda: {"lab-1": started})
     provider_for(ENVIRONMENT).start(ENVIRONMENT.nodes[0])
-    assert calls == [("start", "lab-1"), ("apart",), *aside]
+    assert calls == [("start", "lab-1"), ("pin",), *low]

@@ -14,6 +14,7 @@ from trivet.errors import RemoteError
 from trivet.model import Node
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
+from trivet.rotation.priorities import OwnCores
 from trivet.rotation.steps import NodeSteps
 
 
@@ -52,36 +53,39 @@ class Agents:
         return [question(node) for node in nodes]
 
 
-class Provider:
+class Priorities(OwnCores):
     """Notes among what the agents are told while the runner waits for no node's cores."""
 
     def __init__(self, told: list[str]) -> None:
         self.told = told
 
     @contextmanager
-    def runner_prompt(self) -> Iterator[None]:
-        self.told.append("runner prompt")
+    def normal_runner_priority(self) -> Iterator[None]:
+        self.told.append("runner at normal priority")
         try:
             yield
         finally:
-            self.told.append("runner gives way")
+            self.told.append("runner at low priority")
+
+
+def steps_of(agents: Agents) -> NodeSteps:
+    node = agents.environment.nodes[1]
+    change = change_of(Kind.RESIZE)
+    priorities = Priorities(agents.told)
+    return NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None, priorities)  # type: ignore[arg-type]
 
 
 def hand_over(monkeypatch: pytest.MonkeyPatch, agents: Agents) -> None:
-    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: Provider(agents.told))
-    node = agents.environment.nodes[1]
-    change = change_of(Kind.RESIZE)
-    NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None).hand_over()  # type: ignore[arg-type]
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
+    steps_of(agents).hand_over()
 
 
 def stop(monkeypatch: pytest.MonkeyPatch, agents: Agents) -> None:
-    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: Provider(agents.told))
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
     monkeypatch.setattr(
         steps_module, "run_playbook", lambda _environment, playbook, **_options: agents.told.append(f"play {playbook}")
     )
-    node = agents.environment.nodes[1]
-    change = change_of(Kind.RESIZE)
-    NodeSteps(agents.environment, agents, None, node, change, "us", lambda _text: None).stop()  # type: ignore[arg-type]
+    steps_of(agents).stop()
 
 
 def replica_of(number: int) -> tuple[str, str]:
@@ -94,11 +98,11 @@ def test_sentinel_chooses_before_the_clients_are_held(monkeypatch: pytest.Monkey
     told = [words for words in agents.told if "cache" not in words]
     assert told == [
         "redis nominate session --owner us",
-        "runner prompt",
+        "runner at normal priority",
         "proxy hold redis_session_primary --wait 4.0",
         "redis failover session --to node-3",
         "proxy release redis_session_primary --ready node-3",
-        "runner gives way",
+        "runner at low priority",
         "redis settled session --primary node-3",
     ]
 
@@ -116,7 +120,7 @@ def test_clients_are_let_go_when_the_hand_over_fails(monkeypatch: pytest.MonkeyP
         hand_over(monkeypatch, agents)
     assert agents.told[-2:] == [
         "proxy release redis_session_primary --ready node-1,node-2,node-3",
-        "runner gives way",
+        "runner at low priority",
     ]
 
 

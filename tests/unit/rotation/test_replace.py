@@ -18,6 +18,7 @@ from trivet.rotation import cluster, steps
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import LiveCluster
 from trivet.rotation.looks import Looks
+from trivet.rotation.priorities import CorePriorities
 from trivet.rotation.steps import NodeSteps
 
 # SSH goes by a name; the other nodes know the address.
@@ -65,8 +66,8 @@ class World:
     def delete(self, node: Node) -> None:
         self.done.append(f"delete {node.name}")
 
-    def step_aside(self, node: Node) -> None:
-        self.done.append(f"step aside {node.name}")
+    def lower_node_priority(self, node: str) -> None:
+        self.done.append(f"lower the priority of {node}")
 
 
 @pytest.fixture
@@ -94,7 +95,9 @@ def environment() -> Environment:
 def replace(world: World) -> None:
     change = Change(Kind.REPLACE, (NODE.name,))
     nodes = cast(Nodes, world)
-    NodeSteps(environment(), nodes, Looks(nodes), NODE, change, "operator", world.told.append).apply(Step.REPLACE)
+    priorities = cast(CorePriorities, world)
+    told = world.told.append
+    NodeSteps(environment(), nodes, Looks(nodes), NODE, change, "operator", told, priorities).apply(Step.REPLACE)
 
 
 @pytest.mark.parametrize("set_up", [0, UNREACHABLE_EXIT_CODE])
@@ -106,7 +109,7 @@ def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(set_up: in
         "delete node-2",
         "hang up on node-2",
         "create node-2 6 192.0.2.12",
-        "step aside node-2",
+        "lower the priority of node-2",
         "wait for node-2",
         "play rotation/replace.yml",
     ]
@@ -137,7 +140,7 @@ def test_the_live_cluster_asks_for_the_machine_as_it_is_to_be(world: World, monk
 def test_a_machine_that_an_earlier_attempt_has_made_is_kept(world: World) -> None:
     world.set_up = 1
     replace(world)
-    assert world.done == ["step aside node-2", "wait for node-2", "play rotation/replace.yml"]
+    assert world.done == ["lower the priority of node-2", "wait for node-2", "play rotation/replace.yml"]
 
 
 def test_what_the_provider_says_while_it_works_is_told(world: World) -> None:

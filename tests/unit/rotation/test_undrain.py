@@ -18,7 +18,7 @@ from trivet.rotation.steps import NodeSteps
 
 
 class World:
-    """Agents that do all they are told, and a provider; what each was told, in order."""
+    """Agents that do all they are told, and the priorities of the cores; what each was told, in order."""
 
     def __init__(self) -> None:
         self.environment = environment()
@@ -31,8 +31,8 @@ class World:
     def at_once(self, question: Callable[[Node], Any], nodes: Iterable[Node]) -> list[Any]:
         return [question(node) for node in nodes]
 
-    def step_back(self, node: Node) -> None:
-        self.told.append(f"{node.name} steps back")
+    def restore_node_priority(self, node: str) -> None:
+        self.told.append(f"{node} gets its cores")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def steps(world: World) -> NodeSteps:
     node = world.environment.nodes[1]
     change = change_of(Kind.RESIZE)
-    return NodeSteps(world.environment, world, None, node, change, "us", lambda _text: None)  # type: ignore[arg-type]
+    return NodeSteps(world.environment, world, None, node, change, "us", lambda _text: None, world)  # type: ignore[arg-type]
 
 
 USED = [
@@ -63,7 +63,7 @@ USED = [
 def test_the_address_comes_home_while_the_proxies_learn_of_the_node(world: World) -> None:
     steps(world).undrain()
     # It gets its cores first: it may be used as soon as it is not drained.
-    assert world.told == ["node-2 steps back", "node-2 undrain all", "node-2 address home", *USED]
+    assert world.told == ["node-2 gets its cores", "node-2 undrain all", "node-2 address home", *USED]
 
 
 @pytest.mark.parametrize("error", [RotationHalted("it stays"), RemoteError("node-3 was not reached")])
@@ -79,10 +79,10 @@ def test_a_node_whose_address_does_not_come_home_is_used_all_the_same(
             steps(world).undrain()
     else:
         steps(world).undrain()
-    assert world.told == ["node-2 steps back", "node-2 undrain all", *USED]
+    assert world.told == ["node-2 gets its cores", "node-2 undrain all", *USED]
 
 
 def test_nothing_is_forwarded_from_a_node_that_gets_its_address_back(world: World) -> None:
     steps(world).undo_drain()
-    before = ["node-2 settled", "node-2 search allocation", "node-2 steps back", "node-2 undrain all"]
+    before = ["node-2 settled", "node-2 search allocation", "node-2 gets its cores", "node-2 undrain all"]
     assert world.told[:4] == before

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -170,9 +170,6 @@ class FakeProvider:
     def target(self, size: str) -> Size:
         named = size_named(size)
         return Size(named.name, named.cpus, self.world.memory_mib or named.memory_mib)
-
-    def runner_aside(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
 
 @pytest.fixture

@@ -1,41 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepares this machine for labs: packages, the Incus daemon with or without systemd, the package cache.
-
-What is installed here is the whole list of what the lab needs on a fresh Debian 12 or 13: ``LAB_PACKAGES``.
-"""
+"""Prepares this machine for a grid: packages, the Incus daemon with or without systemd, the storage pool."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trivet.errors import LabError
-from trivet.lab.shell import attempt, run
+from trivet.errors import GridError
+from trivet.grid.shell import attempt, run
 
 Progress = Callable[[str], None]
 
-# nginx-light is the package cache (apt-cacher-ng fails on resolvers that answer no AAAA); nothing of it listens by
-# default.
-LAB_PACKAGES = (
-    "btrfs-progs",
-    "iproute2",
-    "mmdebstrap",
-    "nginx-light",
-    "nftables",
-    "openssh-client",
-    "debian-archive-keyring",
-)
+GRID_PACKAGES = ("btrfs-progs", "iproute2", "mmdebstrap", "openssh-client", "debian-archive-keyring")
 # Incus only recommends dnsmasq, but makes no bridge without it.
 INCUS_PACKAGES = ("incus-base", "incus-client", "lxcfs", "dnsmasq-base")
 CACHE_DIRECTORY = Path("/var/cache/trivet")
 RUN_DIRECTORY = Path("/run/trivet-lab")
-CACHE_PORT = 3142
 POOL = "trivet"
 POOL_SIZE = "60GiB"
 INCUS_DAEMON = Path("/usr/libexec/incus/incusd")
@@ -53,13 +37,13 @@ def under_systemd() -> bool:
 def debian_release() -> str:
     """Code name of this machine's Debian.
 
-    :raises LabError: on anything other than Debian 12 and 13.
+    :raises GridError: on anything other than Debian 12 and 13.
     """
     text = Path("/etc/os-release").read_text(encoding="utf-8")
     match = re.search(r"^VERSION_CODENAME=(\w+)", text, re.MULTILINE)
     release = match.group(1) if match else "unknown"
     if release not in ("bookworm", "trixie"):
-        raise LabError(f"the lab runs on Debian 12 and 13; this machine says {release!r}")
+        raise GridError(f"system containers are made on Debian 12 and 13; this machine says {release!r}")
     return release
 
 
@@ -73,20 +57,25 @@ def debian_mirror() -> tuple[str, str]:
     security = next((a for a in addresses if a.rstrip("/").endswith("debian-security")), None)
     main = next((a for a in addresses if a.rstrip("/").endswith("/debian")), None)
     if main is None:
-        raise LabError(
+        raise GridError(
             "no Debian mirror was found in this machine's apt sources (/etc/apt/sources.list, sources.list.d)"
         )
     return main.rstrip("/"), (security or main.rstrip("/") + "-security").rstrip("/")
 
 
-def prepare(progress: Progress) -> None:
-    """Install, start and configure all that labs share. Harmless when it is all there.
+def prepare(progress: Progress, more_packages: Sequence[str] = ()) -> None:
+    """Install, start and configure all that the grids of this machine share. Harmless when it is all there.
 
-    :raises LabError: when a step fails.
+    Args:
+        progress: Takes a line of progress.
+        more_packages: Debian packages beside those of every grid.
+
+    Raises:
+        GridError: When a step fails, or this is not root's process.
     """
     if os.geteuid() != 0:
-        raise LabError("the lab makes containers and networks, so it needs root", "sudo trivet lab up")
-    install_packages(progress)
+        raise GridError("containers and networks are made by root alone", "sudo trivet lab up")
+    install_packages(progress, more_packages)
     start_daemon(progress)
     set_kernel_limits()
     ensure_pool(progress)
@@ -97,9 +86,9 @@ def _installed(package: str) -> bool:
     return result.returncode == 0 and result.stdout == "installed"
 
 
-def install_packages(progress: Progress) -> None:
-    """Install what is missing of the lab's packages; Incus comes from backports on Debian 12."""
-    missing = [package for package in LAB_PACKAGES if not _installed(package)]
+def install_packages(progress: Progress, more_packages: Sequence[str] = ()) -> None:
+    """Install what is missing of the packages; Incus comes from backports on Debian 12."""
+    missing = [package for package in (*GRID_PACKAGES, *more_packages) if not _installed(package)]
     missing_incus = [package for package in INCUS_PACKAGES if not _installed(package)]
     if not missing and not missing_incus:
         return
@@ -148,7 +137,7 @@ def daemon_answers(timeout: int = 5) -> bool:
 def start_daemon(progress: Progress) -> None:
     """Start lxcfs and Incus and wait until the daemon answers.
 
-    :raises LabError: when it does not answer in time; names its log.
+    :raises GridError: when it does not answer in time; names its log.
     """
     _start_lxcfs()
     if daemon_answers(timeout=2):
@@ -162,13 +151,13 @@ def start_daemon(progress: Progress) -> None:
     while time.monotonic() < deadline:
         if daemon_answers():
             return
-    raise LabError("the Incus daemon does not answer", "tail /var/log/incus/incus.log /run/trivet-lab/incusd.log")
+    raise GridError("the Incus daemon does not answer", "tail /var/log/incus/incus.log /run/trivet-lab/incusd.log")
 
 
 def _start_lxcfs() -> None:
     """Have lxcfs, without which a node sees the whole machine's memory and CPUs as its own.
 
-    :raises LabError: when it does not serve its files. From version 6 on (Debian 13) it asks for the personality of
+    :raises GridError: when it does not serve its files. From version 6 on (Debian 13) it asks for the personality of
         processes, which a hardened kernel may refuse; containers would then fail at their start, and not say why.
     """
     if under_systemd():
@@ -179,7 +168,7 @@ def _start_lxcfs() -> None:
     while problem := _lxcfs_problem():
         if time.monotonic() > deadline:
             log = "journalctl -u lxcfs -n 20" if under_systemd() else f"tail {RUN_DIRECTORY}/lxcfs.log"
-            raise LabError(f"lxcfs does not serve what containers need: {problem}", log)
+            raise GridError(f"lxcfs does not serve what containers need: {problem}", log)
         time.sleep(0.1)
 
 
@@ -237,90 +226,8 @@ def set_kernel_limits() -> None:
 
 
 def ensure_pool(progress: Progress) -> None:
-    """Have the btrfs storage pool of the labs: its clones are instant."""
+    """Have the btrfs storage pool of the grids: its clones are instant."""
     if attempt(["incus", "storage", "show", POOL]).returncode == 0:
         return
     progress("making the storage pool")
     run(["incus", "storage", "create", POOL, "btrfs", f"size={POOL_SIZE}"], timeout=300)
-
-
-def package_cache_files(address: str) -> tuple[Path, Path]:
-    """Configuration and pid file of the package cache that listens on ``address``."""
-    return RUN_DIRECTORY / f"packages-{address}.conf", RUN_DIRECTORY / f"packages-{address}.pid"
-
-
-def start_package_cache(address: str) -> None:
-    """Serve a caching proxy of the package mirrors on the lab's bridge, so that nodes need no way out.
-
-    :param address: this machine's address on the bridge.
-    """
-    stop_package_cache(address)
-    RUN_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    (CACHE_DIRECTORY / "packages").mkdir(parents=True, exist_ok=True)
-    configuration, pid = package_cache_files(address)
-    resolvers = re.findall(r"^nameserver\s+(\S+)", Path("/etc/resolv.conf").read_text(encoding="utf-8"), re.MULTILINE)
-    if not resolvers:
-        raise LabError("/etc/resolv.conf names no nameserver, so the package cache cannot find the mirror")
-    servers = " ".join(f"[{server}]" if ":" in server else server for server in resolvers)
-    configuration.write_text(_cache_configuration(address, pid, servers), encoding="utf-8")
-    run(["nginx", "-c", str(configuration), "-p", str(RUN_DIRECTORY)], timeout=30)
-
-
-def stop_package_cache(address: str) -> None:
-    """Stop the package cache of a lab, if it runs."""
-    configuration, pid = package_cache_files(address)
-    number = pid.read_text().strip() if pid.exists() else ""
-    if number.isdigit():
-        _end_nginx(int(number))
-    # Only now: an nginx that is still ending would remove the pid file of its successor.
-    pid.unlink(missing_ok=True)
-    configuration.unlink(missing_ok=True)
-
-
-def _end_nginx(number: int) -> None:
-    """End a package cache: gracefully, else by force."""
-    for sent in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
-        if not _is_nginx(number):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, sent)
-        deadline = time.monotonic() + 5
-        while _is_nginx(number) and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-
-def _is_nginx(number: int) -> bool:
-    try:
-        # The command line of a zombie is empty.
-        return b"nginx" in Path(f"/proc/{number}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def _cache_configuration(address: str, pid: Path, resolvers: str) -> str:
-    cache = CACHE_DIRECTORY / "packages"
-    zone = "packages_" + address.replace(".", "_")
-    upstream = (
-        "proxy_pass http://$http_host$request_uri; proxy_http_version 1.1;"
-        ' proxy_set_header Connection ""; proxy_set_header Host $http_host;'
-        f" proxy_cache {zone}; proxy_cache_key $http_host$request_uri;"
-        " proxy_cache_lock on; proxy_cache_lock_timeout 120s;"
-        " proxy_ignore_headers Cache-Control Expires Vary Set-Cookie; proxy_cache_use_stale error timeout;"
-    )
-    return f"""\
-worker_processes 1;
-pid {pid};
-error_log {RUN_DIRECTORY}/packages-{address}.log warn;
-events {{ worker_connections 256; }}
-http {{
-  access_log off;
-  resolver {resolvers} ipv6=off;
-  proxy_cache_path {cache} levels=1:2 keys_zone={zone}:10m max_size=8g inactive=90d use_temp_path=off;
-  server {{
-    listen {address}:{CACHE_PORT};
-    location / {{ {upstream} proxy_cache_valid 200 90d; }}
-    # Indexes change under the same name, packages never do.
-    location ~ /dists/ {{ {upstream} proxy_cache_valid 200 30m; }}
-  }}
-}}
-"""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
-from trivet.lab.machine import CACHE_DIRECTORY, debian_mirror
-from trivet.lab.shell import attempt, run
+from trivet.grid.machine import CACHE_DIRECTORY, debian_mirror
+from trivet.grid.shell import attempt, run
 
 RELEASE = "bookworm"
 PACKAGES = (
@@ -32,7 +32,7 @@ PACKAGES = (
 )
 
 
-# A node of a lab is made again, not repaired: its package installations need not survive a power cut half-way.
+# A node of a grid is made again, not repaired: its package installations need not survive a power cut half-way.
 DPKG_OPTIONS = ("force-unsafe-io",)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs programs of the lab's own machine."""
+"""Runs programs of the machine that carries the grid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
-from trivet.errors import LabError
+from trivet.errors import GridError
 
 
 def run(
@@ -22,12 +22,12 @@ def run(
 
     :param timeout: seconds.
     :param own_session: Ctrl-C reaches this program alone, and not the one that is run.
-    :raises LabError: with the program's last lines of output when it fails or takes too long.
+    :raises GridError: with the program's last lines of output when it fails or takes too long.
     """
     completed = attempt(command, stdin=stdin, timeout=timeout, environment=environment, own_session=own_session)
     if completed.returncode != 0:
         output = (completed.stderr or completed.stdout).strip().splitlines()[-6:]
-        raise LabError(f"`{shlex.join(command)}` failed with exit code {completed.returncode}: " + " / ".join(output))
+        raise GridError(f"`{shlex.join(command)}` failed with exit code {completed.returncode}: " + " / ".join(output))
     return completed.stdout
 
 
@@ -41,7 +41,7 @@ def attempt(
 ) -> subprocess.CompletedProcess[str]:
     """The result of a program that may fail.
 
-    :raises LabError: when the program is missing or takes longer than ``timeout`` seconds.
+    :raises GridError: when the program is missing or takes longer than ``timeout`` seconds.
     """
     try:
         return subprocess.run(
@@ -56,6 +56,6 @@ def attempt(
             start_new_session=own_session,
         )
     except FileNotFoundError as error:
-        raise LabError(f"{command[0]} is not installed on this machine") from error
+        raise GridError(f"{command[0]} is not installed on this machine") from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"`{shlex.join(command)}` did not end within {timeout:.0f} s") from error
+        raise GridError(f"`{shlex.join(command)}` did not end within {timeout:.0f} s") from error

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's bridge and the route that keeps its traffic on this machine."""
+"""A grid's bridge and the route that keeps its traffic on this machine."""
 
 from __future__ import annotations
 
 import json
 
-from trivet.lab.shell import attempt, run
+from trivet.grid.shell import attempt, run
 
 # Larger than any metric in use, so that the bridge's own route wins while the bridge is up.
 GUARD_METRIC = "4294967290"
 
 
 def ensure_network(bridge: str, host_address: str, subnet: str) -> None:
-    """Have the guard route first, then the bridge, so that nothing for the lab can leave the machine in between."""
+    """Have the guard route first, then the bridge, so that nothing for the grid can leave the machine in between."""
     if not guard_route_present(subnet):
         run(["ip", "route", "add", "unreachable", subnet, "metric", GUARD_METRIC])
     if attempt(["incus", "network", "show", bridge]).returncode == 0:
@@ -38,24 +38,6 @@ def guard_route_present(subnet: str) -> bool:
     """Whether the unreachable route is there."""
     routes = json.loads(run(["ip", "-j", "route", "show", "type", "unreachable"]) or "[]")
     return any(route.get("dst") == subnet for route in routes)
-
-
-def chaos_table(lab: str) -> str:
-    """Name of the nftables tables in which the failure suite drops or delays what a lab's nodes send each other."""
-    return f"trivet_chaos_{lab.replace('-', '_')}"
-
-
-def chaos_device(bridge: str) -> str:
-    """Name of the device through which the failure suite delays packets; the kernel takes at most 15 characters."""
-    return f"late-{bridge}"
-
-
-def remove_chaos(lab: str, bridge: str) -> None:
-    """Remove what a failure suite that was killed left on this machine."""
-    attempt(["ip", "link", "delete", chaos_device(bridge)])
-    for family in ("bridge", "netdev"):
-        if attempt(["nft", "list", "table", family, chaos_table(lab)]).returncode == 0:
-            run(["nft", "delete", "table", family, chaos_table(lab)])
 
 
 def remove_network(bridge: str, subnet: str) -> None:

@@ -5,41 +5,48 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trivet.errors import LabError
-from trivet.lab.machine import CACHE_PORT, POOL
-from trivet.lab.shell import attempt, run
-from trivet.lab.state import LabNode, LabState
+from trivet.errors import GridError
+from trivet.grid.machine import POOL
+from trivet.grid.shell import attempt, run
+from trivet.grid.state import GridNode, GridState
 from trivet.model.size import Size
 
 START_SECONDS = 60
+GRID_KEY = "user.trivet.lab"
+"""Where an instance says which grid it belongs to: labs were the first grids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What Incus says of a node. ``state`` is Incus's word (Running, Stopped …); ``made``: nothing of it is missing.
+    """What Incus says of a node.
 
-    ``share``: of the cores when others want them too, in per cent of the usual one (``limits.cpu.allowance``).
+    Args:
+        state: Incus's word: Running, Stopped …
+        grid: Name of the grid that it belongs to.
+        made: Nothing of it is missing.
+        cpu_allowance: Its share of the cores when others want them too, in per cent of the usual one.
     """
 
     name: str
     state: str
     cpus: int
     memory_mib: int
-    lab: str
+    grid: str
     made: bool
-    share: str = "100%"
+    cpu_allowance: str = "100%"
 
 
 def listed() -> dict[str, Instance]:
-    """All instances that labs made, by name."""
+    """All instances of grids of this machine, by name."""
     rows: list[dict[str, Any]] = json.loads(run(["incus", "list", "--format", "json"]))
     instances = {}
     for row in rows:
         config = row.get("config", {})
-        if "user.trivet.lab" not in config:
+        if GRID_KEY not in config:
             continue
         memory = config.get("limits.memory", "0MiB").removesuffix("MiB")
         instances[row["name"]] = Instance(
@@ -47,26 +54,34 @@ def listed() -> dict[str, Instance]:
             row["status"],
             int(config.get("limits.cpu", "0")),
             int(memory),
-            config["user.trivet.lab"],
+            config[GRID_KEY],
             config.get("user.trivet.made") == "true",
             config.get("limits.cpu.allowance", "100%"),
         )
     return instances
 
 
-def create(state: LabState, node: LabNode, image: str, size: Size) -> None:
-    """Make a node with its limits, name, address, key and package source, and leave it stopped."""
+def create(state: GridState, node: GridNode, image: str, size: Size, files: Mapping[str, str]) -> None:
+    """Make a node with its limits, name, address and key, and leave it stopped.
+
+    Args:
+        state: The grid that it belongs to.
+        node: Name and address.
+        image: Alias of the base image.
+        size: Its limits.
+        files: Further files of it: the text by the path.
+    """
     run(
         [
             "incus", "init", image, node.name, "--storage", POOL, "--network", state.bridge,
             # GlusterFS' FUSE mounts and systemd's own sandboxing need both.
             "--config", "security.privileged=true",
             "--config", "security.nesting=true",
-            # A node that was killed with the machine starts when the lab is brought up, not with the daemon.
+            # A node that was killed with the machine starts when its grid is brought up, not with the daemon.
             "--config", "boot.autostart=false",
             "--config", f"limits.cpu={size.cpus}",
             "--config", f"limits.memory={size.memory_mib}MiB",
-            "--config", f"user.trivet.lab={state.name}",
+            "--config", f"{GRID_KEY}={state.name}",
         ],
         timeout=300,
     )  # fmt: skip
@@ -74,24 +89,21 @@ def create(state: LabState, node: LabNode, image: str, size: Size) -> None:
     _push(node.name, "/etc/hostname", f"{node.name}\n")
     _push(node.name, "/etc/network/interfaces", _interfaces(state, node))
     _push(node.name, "/etc/hosts", _hosts(state))
-    _push(
-        node.name,
-        "/etc/apt/apt.conf.d/01trivet-lab",
-        f'Acquire::http::Proxy "http://{state.host_address}:{CACHE_PORT}";\n',
-    )
+    for path, text in files.items():
+        _push(node.name, path, text)
     public_key = state.ssh_key.with_suffix(".pub").read_text(encoding="utf-8")
     _push(node.name, "/root/.ssh/authorized_keys", public_key, mode="0600")
     run(["incus", "config", "set", node.name, "user.trivet.made=true"])
 
 
-def _interfaces(state: LabState, node: LabNode) -> str:
+def _interfaces(state: GridState, node: GridNode) -> str:
     return (
         "auto lo\niface lo inet loopback\n\n"
         f"auto eth0\niface eth0 inet static\n  address {node.address}/24\n  gateway {state.host_address}\n"
     )
 
 
-def _hosts(state: LabState) -> str:
+def _hosts(state: GridState) -> str:
     lines = ["127.0.0.1 localhost", *(f"{node.address} {node.name}" for node in state.nodes)]
     return "\n".join(lines) + "\n"
 
@@ -106,7 +118,8 @@ def _push(instance: str, path: str, text: str, mode: str = "0644") -> None:
 def start(name: str) -> None:
     """Start a node and wait until SSH is served in it.
 
-    :raises LabError: when it does not come up in time.
+    Raises:
+        GridError: When it does not come up in time.
     """
     if listed()[name].state != "Running":
         run(["incus", "start", name], timeout=120)
@@ -120,7 +133,7 @@ def start(name: str) -> None:
         if attempt(["incus", "exec", name, "--", "sh", "-c", script], timeout=30).returncode == 0:
             return
         time.sleep(0.3)
-    raise LabError(
+    raise GridError(
         f"{name} did not serve SSH within {START_SECONDS} s of its start", f"incus exec {name} -- journalctl -b"
     )
 
@@ -143,7 +156,7 @@ def stop(name: str, *, force: bool = False, timeout: int = 180) -> None:
         if result.returncode == 0:
             return
         if "busy" not in result.stderr or time.monotonic() > deadline:
-            raise LabError(f"{name} was not stopped: {result.stderr.strip()}", f"incus info --show-log {name}")
+            raise GridError(f"{name} was not stopped: {result.stderr.strip()}", f"incus info --show-log {name}")
         time.sleep(1)
 
 
@@ -152,7 +165,7 @@ def resize(name: str, size: Size) -> None:
     run(["incus", "config", "set", name, f"limits.cpu={size.cpus}", f"limits.memory={size.memory_mib}MiB"])
 
 
-def share(name: str, percent: int) -> None:
+def set_cpu_allowance(name: str, percent: int) -> None:
     """Set a node's share of the cores when others want them too, in per cent of the usual one; takes effect at once."""
     run(["incus", "config", "set", name, f"limits.cpu.allowance={percent}%"])
 
