@@ -24,7 +24,7 @@ from trivet.agent.journal import parse
 from trivet.ansible import load_environment
 from trivet.model import Node
 from trivet.remote import Nodes
-from trivet.rotation.journal import rotations_directory
+from trivet.run.directories import journals_directory
 
 UNITS = (
     "elasticsearch",
@@ -156,7 +156,7 @@ def total(spans: list[Span]) -> float:
 def main() -> None:
     """Measure and print."""
     environment = load_environment(sys.argv[1])
-    lines = parse(max(rotations_directory(environment.label).glob("*.jsonl")).read_text(encoding="utf-8"))
+    lines = parse(max(journals_directory(environment.label).glob("*.jsonl")).read_text(encoding="utf-8"))
     result = {}
     with Nodes(environment) as nodes:
         in_step = in_step_times(nodes)

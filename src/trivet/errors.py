@@ -35,22 +35,12 @@ class PlaybookError(TrivetError):
     """A playbook failed on at least one node."""
 
 
-class RotationHalted(TrivetError):
-    """A rotation stopped at a gate; the journal says where."""
+class ChangeHalted(TrivetError):
+    """A change stopped before its end; the journal says where, and how it goes on."""
 
 
-class RotationStopped(TrivetError):
-    """A rotation stopped where it was safe, because it was asked to."""
-
-    exit_code = 130
-
-
-class ScalingHalted(TrivetError):
-    """A scale-out or scale-in stopped; the same command goes on with it."""
-
-
-class ScalingStopped(ScalingHalted):
-    """A scale-out or scale-in stopped between two steps, because it was asked to."""
+class ChangeStopped(TrivetError):
+    """A change stopped where it was safe, because it was asked to."""
 
     exit_code = 130
 

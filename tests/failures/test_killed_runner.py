@@ -11,7 +11,7 @@ from commands import Run, children, healthy, measure, row, sizes
 
 from trivet.api import Environment
 from trivet.lab import LabState
-from trivet.rotation.lease import LEASE_SECONDS, RENEW_SECONDS
+from trivet.run.lease import LEASE_SECONDS, RENEW_SECONDS
 
 KILLED_IN = {
     "drain": 0.3,

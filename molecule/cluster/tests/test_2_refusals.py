@@ -14,7 +14,7 @@ import yaml
 
 from trivet.ansible.settings import ansible_environment
 from trivet.lab import LabState
-from trivet.rotation.journal import state_directory
+from trivet.run.directories import journals_directory
 
 
 def trivet(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def trivet(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str
 
 
 def journals(lab: LabState) -> int:
-    return len(list((state_directory() / lab.name / "rotations").glob("*.jsonl")))
+    return len(list(journals_directory(lab.name).glob("*.jsonl")))
 
 
 def inventory(tmp_path: Path, **changes: object) -> Path:

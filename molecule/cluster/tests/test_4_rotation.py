@@ -10,8 +10,7 @@ from testinfra.host import Host
 
 from trivet.api import Environment, measured
 from trivet.lab import Lab, LabState
-from trivet.rotation.journal import state_directory
-from trivet.rotation.report import reports_directory
+from trivet.run.directories import reports_directory, state_directory
 
 LEAST_REQUESTS = 5000
 RATE = 35.0

@@ -14,7 +14,7 @@ from trivet.ansible import load_environment
 from trivet.api import measured
 from trivet.lab import Lab, LabState
 from trivet.model import Node
-from trivet.rotation.journal import state_directory
+from trivet.run.directories import state_directory
 from trivet.scaling import ScaleIn, ScaleOut
 
 RATE = 25.0

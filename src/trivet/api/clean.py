@@ -11,7 +11,7 @@ from typing import Any
 from trivet.errors import InputError, LeaseHeld, RemoteError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes, RemoteResult
-from trivet.rotation.lease import Lease, run_owner
+from trivet.run.lease import Lease, run_owner
 
 LIST_SECONDS = 120.0
 """A search cluster without a majority takes its time to say so."""

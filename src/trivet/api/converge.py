@@ -16,7 +16,7 @@ from trivet.errors import InputError
 from trivet.health.config import NODE_FILE, given_terms
 from trivet.model import Environment
 from trivet.remote import Nodes
-from trivet.rotation.lease import Lease, run_owner
+from trivet.run.lease import Lease, run_owner
 from trivet.services.host.contract import AGENT_PROGRAM
 from trivet.services.registry import lasting, settings_of
 

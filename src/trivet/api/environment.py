@@ -19,9 +19,11 @@ from trivet.api.recover import plan as plan_recovery
 from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import Change, Kind
-from trivet.rotation.engine import Listener, RotationReport, StopRequest
+from trivet.rotation.engine import RotationReport
 from trivet.rotation.plan import Plan
 from trivet.rotation.rotations import Rotations
+from trivet.run.events import Listener
+from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, ScaleReport
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from trivet.errors import InputError, LeaseHeld
 from trivet.model import Environment
 from trivet.remote import Nodes
-from trivet.rotation.lease import Lease, run_owner
+from trivet.run.lease import Lease, run_owner
 
 LOOK_SECONDS = 2.0
 END_SECONDS = 30.0

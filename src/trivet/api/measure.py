@@ -11,9 +11,9 @@ from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
 from trivet.remote import WebTunnels
-from trivet.rotation.engine import Event, Listener
-from trivet.rotation.journal import state_directory
-from trivet.rotation.report import leave_report
+from trivet.run.directories import probes_directory
+from trivet.run.events import Event, Listener
+from trivet.run.report import leave_report
 
 BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
@@ -46,8 +46,7 @@ def measured(
         host=environment.domain,
         verify_urls=tunnels.urls,
     )
-    folder = state_directory() / environment.label.replace("/", "-") / "probes"
-    probe = BackgroundProbe(settings, folder / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+    probe = BackgroundProbe(settings, probes_directory(environment.label) / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     listener({"event": "probe", "rate": rate, "urls": settings.urls, "events": str(probe.events)})
     journal = _JournalSeen(listener)
     probe.start()

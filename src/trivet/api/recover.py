@@ -22,7 +22,7 @@ from trivet.health.config import Member, NodeConfig
 from trivet.health.facts import NodeFacts, Unreachable
 from trivet.model import Environment, Node
 from trivet.remote import Nodes, observe
-from trivet.rotation.lease import Lease, run_owner
+from trivet.run.lease import Lease, run_owner
 
 SERVICES = ("database", "redis", "search", "files")
 """What can be named: the words of a verdict."""

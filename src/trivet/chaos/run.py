@@ -24,7 +24,7 @@ from trivet.lab import LabState
 from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.rotation.gateway_move import GatewayMove
-from trivet.rotation.journal import state_directory
+from trivet.run.directories import environment_directory
 
 OWNER = "chaos"
 """Recorded with the hand-over of a gateway address that is brought home."""
@@ -65,7 +65,7 @@ def run_chaos(
     :raises ChaosHalted: the lab is not healthy before or after a scenario.
     """
     state = lab_of(environment)
-    folder = state_directory() / environment.label / "chaos"
+    folder = environment_directory(environment.label) / "chaos"
     path = (output or folder / "scenarios.json").with_suffix(".json")
     known = table.read_rows(path)
     order = [scenario.name for scenario in catalogue()]

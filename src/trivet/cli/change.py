@@ -18,9 +18,10 @@ from trivet.cli.probe import ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
-from trivet.rotation.engine import RotationReport, StopRequest
+from trivet.rotation.engine import RotationReport
 from trivet.rotation.plan import Plan
 from trivet.rotation.rotations import Rotations, refuse
+from trivet.run.stop import StopRequest
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]

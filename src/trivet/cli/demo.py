@@ -16,7 +16,7 @@ from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import show_figures
 from trivet.cli.status import shown
-from trivet.errors import RotationHalted
+from trivet.errors import ChangeHalted
 from trivet.health.findings import State
 from trivet.lab import Lab
 from trivet.model import Environment
@@ -71,7 +71,7 @@ def demo(
 def wait_healthy(environment: Environment, output: Output) -> None:
     """Wait until the verdict is healthy, and show it.
 
-    :raises RotationHalted: when it is not in time.
+    :raises ChangeHalted: when it is not in time.
     """
     deadline = time.monotonic() + HEALTHY_SECONDS
     with Nodes(environment) as nodes:
@@ -85,7 +85,7 @@ def wait_healthy(environment: Environment, output: Output) -> None:
     if not output.json:
         output.print(shown(environment, verdict))
     if verdict.state != State.HEALTHY:
-        raise RotationHalted(
+        raise ChangeHalted(
             f"{environment.name} is not healthy {HEALTHY_SECONDS} s after it was converged",
             f"trivet status {environment.label}",
         )

@@ -18,7 +18,7 @@ from trivet.api.events import Timeline
 from trivet.api.recover import SERVICES, Recovery, RecoveryPlan
 from trivet.cli.output import Output, output_for
 from trivet.errors import InputError, TrivetError
-from trivet.rotation.lease import run_owner
+from trivet.run.lease import run_owner
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]

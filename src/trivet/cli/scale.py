@@ -15,7 +15,7 @@ from trivet.cli.output import Output, output_for
 from trivet.cli.probe import Listener, ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
 from trivet.model import Environment
-from trivet.rotation.engine import StopRequest
+from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, ScalePlan, ScaleReport
 from trivet.scaling.plan import WHAT_HAPPENS, machine_of
 

@@ -8,43 +8,31 @@ out of service, which is looked at anew before each stop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
-from trivet.errors import InputError, LeaseHeld, RotationHalted, RotationStopped, TrivetError
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import SIZES, SMALLEST_NODE_MIB, is_of_size, session_memory_mib, size_named
 from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
-from trivet.rotation.cluster import Cluster, HeldLease, Steps
-from trivet.rotation.journal import Journal, StepTime, newest_first
+from trivet.rotation.cluster import Cluster, Steps
 from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, ordered
 from trivet.rotation.progress import Progress
 from trivet.rotation.view import View
+from trivet.run.events import Listener
+from trivet.run.journal import Journal, StepTime, newest_first
+from trivet.run.lease import HeldLease
+from trivet.run.stop import StopRequest
 
 # A busy machine may keep a collector from its answer for a moment.
 SETTLE_SECONDS = 90.0
 LOOK_SECONDS = 2.0
 TOLD_REASONS = 4
-
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
-
-
-@dataclass(slots=True)
-class StopRequest:
-    """The operator's wish to stop, set by a signal handler.
-
-    :param by: who or what asked; empty when nobody did.
-    :param at_once: stop after the step that runs, and leave the node as it is; else where it is safe.
-    """
-
-    by: str = ""
-    at_once: bool = False
 
 
 @dataclass(slots=True)
@@ -280,7 +268,7 @@ class Engine:
     def _next_node(self, remaining: list[str]) -> str:
         """The next node by the verdict of this moment: roles move with each node, so that the order is decided anew.
 
-        :raises RotationHalted: when the environment is not healthy.
+        :raises ChangeHalted: when the environment is not healthy.
         """
         # The last look of the node before was at everything, and so was that of the plan. Whether the others serve is
         # looked at once more before anything of this one stops.
@@ -289,7 +277,7 @@ class Engine:
         replaced = self._change.kind is Kind.REPLACE
         reasons = view.not_serving(but=remaining[0]) if replaced else view.blocking()
         if reasons:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"{self._environment.name} is no longer healthy: {'; '.join(reasons[:TOLD_REASONS])}",
                 f"trivet status {self._environment.label}",
             )
@@ -348,22 +336,22 @@ class Engine:
     def _heed_stop(self, name: str | None) -> None:
         """Stop where it is safe: between nodes, and before a node's services are stopped; with ``at_once`` anywhere.
 
-        :raises RotationStopped: saying who asked.
+        :raises ChangeStopped: saying who asked.
         """
         by = self._stop.by or self._journal.stop_requested_by
         if by and (name is None or not self._touched(name) or self._stop.at_once):
             self._journal.write("stop requested", by=by)
-            raise RotationStopped(f"stopped by {by}", f"trivet rotation resume {self._environment.label}")
+            raise ChangeStopped(f"stopped by {by}", f"trivet rotation resume {self._environment.label}")
 
     def _check_others_serve(self, name: str) -> None:
         """Never go below two serving nodes by an act of one's own.
 
-        :raises RotationHalted: when another node does not serve.
+        :raises ChangeHalted: when another node does not serve.
         """
         view = settled(self._cluster, enough=lambda seen: not seen.not_serving(but=name))
         reasons = view.not_serving(but=name)
         if reasons:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"{name} stays as it is, since another node does not serve: {'; '.join(reasons)}",
                 f"trivet status {self._environment.label}",
             )
@@ -405,7 +393,7 @@ class Engine:
         return "the node stays drained"
 
     def _told(self, error: TrivetError, name: str, step: Step, left: str) -> TrivetError:
-        kind = type(error) if isinstance(error, RotationStopped | LeaseHeld) else RotationHalted
+        kind = type(error) if isinstance(error, ChangeStopped | LeaseHeld) else ChangeHalted
         label = self._environment.label
         return kind(
             f"{name}: {step.value}: {error.message} ({left}; journal: {self._journal.id})",

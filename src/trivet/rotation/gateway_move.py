@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 
-from trivet.errors import RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes
 
@@ -53,7 +53,7 @@ class GatewayMove:
     def come_home(self, home: Node) -> None:
         """Move the address of ``home`` there, unless it is there already, and have nobody forward it any more.
 
-        :raises RotationHalted: when it did not move.
+        :raises ChangeHalted: when it did not move.
         :raises RemoteError: when a node does not answer; where one does not from the begin on, nothing was moved.
         """
         environment = self._nodes.environment
@@ -62,7 +62,7 @@ class GatewayMove:
         holders = [node for node in environment.nodes if address in states[node.name]["held"]]
         if len(holders) != 1:
             names = ", ".join(node.name for node in holders) or "no node"
-            raise RotationHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
+            raise ChangeHalted(f"gateway address {address} is held by {names}; exactly one node must hold it")
         # What a run that was broken off has left.
         self._allow(address, [node for node in environment.nodes if address in states[node.name]["releases"]])
         forwarding = {node.name: node for node in environment.nodes if address in states[node.name]["forwards"]}
@@ -78,7 +78,7 @@ class GatewayMove:
         The old holder goes on forwarding it for ANNOUNCED_SECONDS, for those who have not learnt of it yet; whoever
         needs to know that it does no more calls :meth:`settle`.
 
-        :raises RotationHalted: when it did not move.
+        :raises ChangeHalted: when it did not move.
         """
         self._tell(f"moving {address} from {old.name} to {new.name}")
         # A dozen questions, for each of which an agent would be started anew.
@@ -97,12 +97,12 @@ class GatewayMove:
                 agent(other, "gateway", "release", address, "--owner", self._owner)
         except RemoteError as error:
             self._take_back(address, old, new, others)
-            raise RotationHalted(f"gateway address {address} stays on {old.name}: {error.message}") from error
+            raise ChangeHalted(f"gateway address {address} stays on {old.name}: {error.message}") from error
         try:
             agent(old, "gateway", "release", address, "--owner", self._owner)
             agent(new, "gateway", "take", address)
         except RemoteError as error:
-            raise RotationHalted(f"gateway address {address} did not come to {new.name}: {error.message}") from error
+            raise ChangeHalted(f"gateway address {address} did not come to {new.name}: {error.message}") from error
         finally:
             # Whatever happened, everybody must be able to take the address at the next failure.
             moved = time.monotonic()

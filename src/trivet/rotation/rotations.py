@@ -8,26 +8,20 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
-from trivet.errors import InputError, RotationHalted, RotationStopped, TrivetError
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, TrivetError
 from trivet.model import Environment
 from trivet.report import ReportFiles
 from trivet.rotation.change import Change, Kind, Step, is_rolling
-from trivet.rotation.cluster import Cluster, HeldLease, LiveCluster
-from trivet.rotation.engine import (
-    Engine,
-    Listener,
-    Planner,
-    RotationReport,
-    StopRequest,
-    check_input,
-    current_step,
-)
-from trivet.rotation.journal import Journal, bring_together, newest_first, rolled_back
-from trivet.rotation.lease import run_owner
+from trivet.rotation.cluster import Cluster, LiveCluster
+from trivet.rotation.engine import Engine, Planner, RotationReport, check_input, current_step
 from trivet.rotation.plan import Plan, PlannedNode
 from trivet.rotation.progress import Progress, progress_of
-from trivet.rotation.report import leave_report, reported
 from trivet.rotation.view import View
+from trivet.run.events import Listener
+from trivet.run.journal import Journal, bring_together, newest_first, rolled_back
+from trivet.run.lease import HeldLease, run_owner
+from trivet.run.report import leave_report, reported
+from trivet.run.stop import StopRequest
 
 
 def refuse(plan: Plan) -> None:
@@ -222,7 +216,7 @@ class Rotations:
         current: tuple[str, Step] | None = None,
     ) -> RotationReport:
         if self._stop.by:
-            raise RotationStopped(f"stopped by {self._stop.by} before anything was touched")
+            raise ChangeStopped(f"stopped by {self._stop.by} before anything was touched")
         bring_together(self._environment.label, cluster.journals)
         for taken_back in rolled_back(cluster.journals.summaries()):
             self._close(cluster, taken_back, "rolled back")
@@ -315,7 +309,7 @@ class Rotations:
             steps.undo_drain()
             return
         if progress.change.kind is Kind.REPLACE and progress.step is Step.REPLACE:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"{name} has no machine of its own yet, so it cannot be brought back as it is",
                 f"trivet rotation resume {self._environment.label}",
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
-from trivet.errors import RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, RemoteError
 from trivet.health.findings import State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
@@ -61,7 +61,7 @@ class Patience:
     def spend(self, reason: str, broken: bool, what: str, next_command: str) -> None:
         """Told each time that it is still wrong.
 
-        :raises RotationHalted: when it has been for too long.
+        :raises ChangeHalted: when it has been for too long.
         """
         now = time.monotonic()
         if reason != self._last:
@@ -69,9 +69,9 @@ class Patience:
             self._tell(f"waiting: {reason}")
         self._broken_since = (self._broken_since or now) if broken else None
         if self._broken_since is not None and now - self._broken_since > BROKEN_SECONDS:
-            raise RotationHalted(f"{what}, and has been broken for {BROKEN_SECONDS:.0f} s: {reason}", next_command)
+            raise ChangeHalted(f"{what}, and has been broken for {BROKEN_SECONDS:.0f} s: {reason}", next_command)
         if now - self._since > GATE_SECONDS:
-            raise RotationHalted(f"{what} after {GATE_SECONDS:.0f} s: {reason}", next_command)
+            raise ChangeHalted(f"{what} after {GATE_SECONDS:.0f} s: {reason}", next_command)
 
 
 class NodeSteps:
@@ -160,7 +160,7 @@ class NodeSteps:
         arguments = ("galera", "applied", str(wanted), "--wait", str(APPLIED_SECONDS))
         answers = self._nodes.agents(self._others, *arguments, timeout=APPLIED_SECONDS + 15)
         if late := [name for name, answer in answers.items() if not answer["applied"]]:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"{' and '.join(late)} did not apply what {self._node.name} committed within {APPLIED_SECONDS:.0f} s",
                 self._status_command(),
             )
@@ -197,20 +197,20 @@ class NodeSteps:
                 answers = self._agents("proxy", "release", backend, "--ready", ready)
         unsettled = [name for name, answer in answers.items() if not answer["settled"]]
         if unsettled:
-            raise RotationHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
+            raise ChangeHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
         self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
         return ready
 
     def _hold(self, backend: str) -> None:
         """Hold a backend on every proxy and wait until nothing of it is in flight.
 
-        :raises RotationHalted: when something still is after IN_FLIGHT_SECONDS.
+        :raises ChangeHalted: when something still is after IN_FLIGHT_SECONDS.
         """
         arguments = ("proxy", "hold", backend, "--wait", str(IN_FLIGHT_SECONDS))
         answers = self._nodes.agents(self._environment.proxies, *arguments, timeout=IN_FLIGHT_SECONDS + 15)
         left = sum(answer["in_flight"] for answer in answers.values())
         if left:
-            raise RotationHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
+            raise ChangeHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
@@ -229,10 +229,10 @@ class NodeSteps:
     def _all_done(self, answers: Mapping[str, Mapping[str, Any]], what: str) -> None:
         """Halt when a proxy gave up waiting.
 
-        :raises RotationHalted: with each one's reason.
+        :raises ChangeHalted: with each one's reason.
         """
         if late := [f"{name}: {answer['why']}" for name, answer in answers.items() if not answer["done"]]:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"waited {SETTLE_SECONDS:.0f} s in vain for {what}: {'; '.join(late)}", self._status_command()
             )
 
@@ -328,7 +328,7 @@ class NodeSteps:
         self._tell("making a new machine")
         address = self._provider.create(*wanted)
         if address != self._node.address:
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"the new machine of {self._node.name} has the address {address}; its peers know it as "
                 f"{self._node.address}, so the provider must give it that one"
             )
@@ -336,7 +336,7 @@ class NodeSteps:
     def _check_size(self) -> None:
         """Refuse to go on with a machine that did not become what was asked for.
 
-        :raises RotationHalted: when its CPUs differ, or its memory by more than the kernel keeps for itself.
+        :raises ChangeHalted: when its CPUs differ, or its memory by more than the kernel keeps for itself.
         """
         target = self._provider.target(self._change.size)
         result = self._nodes.run(
@@ -344,10 +344,10 @@ class NodeSteps:
         )
         words = result.output.split()
         if result.code != 0 or len(words) != 2:
-            raise RotationHalted(f"{self._node.name} does not say what it has: {result.error or result.output}")
+            raise ChangeHalted(f"{self._node.name} does not say what it has: {result.error or result.output}")
         cpus, memory_mib = int(words[0]), int(words[1])
         if not is_of_size(cpus, memory_mib, target):
-            raise RotationHalted(
+            raise ChangeHalted(
                 f"{self._node.name} has {cpus} CPU and {memory_mib} MiB after the resize; "
                 f"size {self._change.size} is {target.cpus} CPU and {target.memory_mib} MiB"
             )
@@ -362,7 +362,7 @@ class NodeSteps:
         When another node was lost meanwhile, this one is needed: then only what is wrong on itself counts, so that it
         is back before the change halts.
 
-        :raises RotationHalted: when something stays broken, or busy beyond all patience.
+        :raises ChangeHalted: when something stays broken, or busy beyond all patience.
         """
         # Of a run that was broken off; the verdict would wait for it.
         self._gateway.settle(self._node)
@@ -448,7 +448,7 @@ class NodeSteps:
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
 
-        :raises RotationHalted: when it stays broken, or busy beyond all patience.
+        :raises ChangeHalted: when it stays broken, or busy beyond all patience.
         """
         since: float | None = None
         patience = Patience(self._tell)

@@ -17,18 +17,18 @@ from typing import Any
 
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import check_secrets
-from trivet.errors import InputError, LeaseHeld, ScalingHalted, ScalingStopped, TrivetError
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import size_named
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
-from trivet.rotation.cluster import NodeJournals
-from trivet.rotation.engine import StopRequest
-from trivet.rotation.journal import Journal, JournalCopies, newest_first
-from trivet.rotation.lease import Lease, run_owner
 from trivet.rotation.priorities import core_priorities
-from trivet.rotation.report import reported
+from trivet.run.copies import JournalCopies, NodeJournals
+from trivet.run.journal import Journal, newest_first
+from trivet.run.lease import Lease, run_owner
+from trivet.run.report import reported
+from trivet.run.stop import StopRequest
 from trivet.scaling.journal import gone_through, open_journal, plan_of, refuse_rolling, seconds_of, snapshot
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
@@ -237,7 +237,7 @@ class _Scaling:
     def _step(self, run: _Run, step: str, work: Callable[[Steps], None]) -> None:
         """One step, on the environment as the inventory has it by now.
 
-        :raises ScalingHalted: when it failed; says that the serving nodes serve, and what next.
+        :raises ChangeHalted: when it failed; says that the serving nodes serve, and what next.
         """
         self._check_lease(run, step)
         self._heed_stop(run)
@@ -250,7 +250,7 @@ class _Scaling:
         except BaseException as error:
             run.journal.write("failed", **subject, error=_words(error))
             if isinstance(error, TrivetError):
-                raise ScalingHalted(
+                raise ChangeHalted(
                     f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
                     f"journal: {run.journal.id})",
                     self._command(),
@@ -284,12 +284,12 @@ class _Scaling:
     def _heed_stop(self, run: _Run) -> None:
         """Stop between two steps when the operator, or another one by the journal, wishes it.
 
-        :raises ScalingStopped: saying who asked.
+        :raises ChangeStopped: saying who asked.
         """
         by = self._stop.by or run.journal.stop_requested_by
         if by:
             run.journal.write("stop requested", by=by)
-            raise ScalingStopped(
+            raise ChangeStopped(
                 f"stopped by {by} (the other nodes go on serving; the same command continues; "
                 f"journal: {run.journal.id})",
                 self._command(),
@@ -358,7 +358,7 @@ class ScaleOut(_Scaling):
     def _create(self, plan: ScalePlan, record: Record, steps: Steps) -> None:
         """Have every machine, each recorded as soon as it is there: only what is recorded can be taken back.
 
-        :raises ScalingHalted: when a given host is not reached, before it is recorded; for an address that cannot be.
+        :raises ChangeHalted: when a given host is not reached, before it is recorded; for an address that cannot be.
         """
         recorded = {host.name for host in record.hosts}
         steps.try_given([host for host in plan.nodes if host.given and host.name not in recorded])
@@ -376,15 +376,15 @@ def _check_address(host: WebHost, address: str, taken: Mapping[str, str]) -> Non
     """Refuse an address that others have, or that is not the recorded one: the others may let that one in by now.
 
     :param taken: whose address it is, by address.
-    :raises ScalingHalted: for either.
+    :raises ChangeHalted: for either.
     """
     if taken.get(address, host.name) != host.name:
-        raise ScalingHalted(
+        raise ChangeHalted(
             f"{host.name} got {address}, which is the address of {taken[address]}; "
             "its machine is not recorded: remove it where the provider lives"
         )
     if host.address not in ("", address):
-        raise ScalingHalted(
+        raise ChangeHalted(
             f"{host.name} is recorded with the address {host.address}, and its machine has {address} now; "
             "a scale-in takes it back"
         )

@@ -15,8 +15,9 @@ from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import is_rolling
-from trivet.rotation.journal import Journal, JournalCopies, newest_first
 from trivet.rotation.view import view_of
+from trivet.run.copies import JournalCopies
+from trivet.run.journal import Journal, newest_first
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, WHAT_HAPPENS, InStep, ScalePlan, machine_of
 from trivet.scaling.record import Progress, WebHost
 
@@ -30,7 +31,7 @@ def open_journal(
     for who holds the lease.
 
     :param command: what goes on with the change, for an operator.
-    :raises RotationHalted: when no majority of the nodes has a journal, or its first line.
+    :raises ChangeHalted: when no majority of the nodes has a journal, or its first line.
     """
     continued = None
     for item in newest_first(copies.summaries()):
@@ -73,7 +74,7 @@ def gone_through(
     Its runner was killed when all was done: the same command has that line to write, and not the change to make again.
 
     :param journals: summaries, the newest first.
-    :raises RotationHalted: when no majority of the nodes has the journal.
+    :raises ChangeHalted: when no majority of the nodes has the journal.
     """
     newest = next((item for item in journals if _is_open(item)), None)
     if newest is None or newest["change"].get("command") != command:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
-from trivet.errors import InputError, ScalingHalted
+from trivet.errors import ChangeHalted, InputError
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
@@ -56,7 +56,7 @@ class Steps:
     def let_in(self) -> None:
         """Tell the rest of the environment of the new nodes, once they can be reached.
 
-        :raises ScalingHalted: naming those that cannot.
+        :raises ChangeHalted: naming those that cannot.
         """
         self._try_ssh(self.moving)
         self.tell_members()
@@ -64,7 +64,7 @@ class Steps:
     def try_given(self, hosts: Iterable[WebHost]) -> None:
         """Try machines of the operator's that the inventory does not have yet.
 
-        :raises ScalingHalted: naming those that cannot be reached.
+        :raises ChangeHalted: naming those that cannot be reached.
         """
         machines = [(host.node_id, given_node(self._environment, host.name, host.address)) for host in hosts]
         # There is one connection for each id: with that of the first node this would try the first node.
@@ -73,12 +73,12 @@ class Steps:
     def _try_ssh(self, machines: Iterable[Node]) -> None:
         """Refuse machines that cannot be reached.
 
-        :raises ScalingHalted: naming them.
+        :raises ChangeHalted: naming them.
         """
         results = self._nodes.run_on(machines, ["true"], timeout=15)
         silent = [f"{result.node} ({result.error})" for result in results if not result.reached]
         if silent:
-            raise ScalingHalted(f"not reachable over SSH: {', '.join(silent)}")
+            raise ChangeHalted(f"not reachable over SSH: {', '.join(silent)}")
 
     def tell_members(self) -> None:
         """Tell the rest of the environment who belongs to it."""
@@ -91,7 +91,7 @@ class Steps:
     def gate(self) -> None:
         """Wait until nothing of the new nodes is wrong, and every proxy's node gets real pages from each.
 
-        :raises ScalingHalted: when it does not come to that in GATE_SECONDS.
+        :raises ChangeHalted: when it does not come to that in GATE_SECONDS.
         """
         self._wait(lambda: self._first_wrong(self._wrong_with_new), GATE_SECONDS, "the new nodes to be well")
         self._wait(self._bad_page, USED_SECONDS, "real pages from the new nodes")
@@ -125,7 +125,7 @@ class Steps:
 
         A node that cannot be reached has no flag; every HAProxy must have found it down for itself.
 
-        :raises ScalingHalted: when requests do not end in IN_FLIGHT_SECONDS.
+        :raises ChangeHalted: when requests do not end in IN_FLIGHT_SECONDS.
         """
         arguments = ["drain", "web", "--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS)]
         for result in self._nodes.run_on(self.moving, ["trivet-agent", *arguments]):
@@ -222,13 +222,13 @@ class Steps:
         """Poll until nothing is wrong.
 
         :param wrong_now: what is still wrong, in words.
-        :raises ScalingHalted: when something still is after ``seconds``.
+        :raises ChangeHalted: when something still is after ``seconds``.
         """
         deadline = time.monotonic() + seconds
         told = ""
         while words := wrong_now():
             if time.monotonic() > deadline:
-                raise ScalingHalted(f"waited {seconds:.0f} s in vain for {what}: {words}")
+                raise ChangeHalted(f"waited {seconds:.0f} s in vain for {what}: {words}")
             if words != told:
                 told = words
                 self._tell("waiting", words)

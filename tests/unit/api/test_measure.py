@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from trivet.api import measure
-from trivet.errors import ScalingHalted
+from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
 from trivet.probe import LiveFigures, ProbeReport
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
-from trivet.rotation.journal import rotations_directory
+from trivet.run.directories import journals_directory
 
 ENVIRONMENT = Environment(
     name="shop",
@@ -103,13 +103,13 @@ def scale_out(listener: Any, *, fails: bool) -> str:
         {"seq": 3, "at": at + 9, "kind": "failed" if fails else "end", "error": "no answer", "seconds": 9.0, **step},
         {"seq": 4, "at": at + 10, "kind": "halted" if fails else "done", "error": "no answer", "seconds": 10.0},
     ]
-    path = rotations_directory("shop") / f"{JOURNAL}.jsonl"
+    path = journals_directory("shop") / f"{JOURNAL}.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     listener({"event": "report", "html": "without figures", "json": "without figures"})
     listener({"event": "step ends", "step": "create", "seconds": 9.0})
     if fails:
-        raise ScalingHalted("no answer")
+        raise ChangeHalted("no answer")
     return "made"
 
 
@@ -128,7 +128,7 @@ def test_the_report_of_a_scale_out_has_the_figures(fails: bool) -> None:
         )
 
     if fails:
-        with pytest.raises(ScalingHalted):
+        with pytest.raises(ChangeHalted):
             run()
         assert len(partial) == 1
     else:

@@ -10,32 +10,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from environments import NAMES
+
 from trivet.agent.journal import merge, summary
-from trivet.errors import LeaseHeld, RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, LeaseHeld, RemoteError
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
-from trivet.model import Environment, Node, Size
+from trivet.model import Environment, Size
 from trivet.model.size import size_named
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.plan import Roles
 from trivet.rotation.view import View
 
-NAMES = ("node-1", "node-2", "node-3")
 SERVICES = ("web", "database", "files")
-
-
-def environment(count: int = 3, size: str = "6") -> Environment:
-    return Environment(
-        name="test",
-        inventory=Path("inventories/test"),
-        nodes=tuple(Node(NAMES[n], n + 1, f"192.0.2.{n + 11}") for n in range(count)),
-        gateways=tuple(f"192.0.2.{n + 21}" for n in range(count)),
-        size=size,
-        domain="shop.example",
-    )
 
 
 class Killed(BaseException):
@@ -376,7 +365,7 @@ class SimulatedSteps:
     def _gate(self) -> None:
         self._act("allocation all", lambda: setattr(self._world, "allocation", "all"))
         if self._machine.services != set(SERVICES) or self._machine.configured_for != self._machine.size:
-            raise RotationHalted(f"{self._name} is not healthy")
+            raise ChangeHalted(f"{self._name} is not healthy")
 
     def _undrain(self) -> None:
         assert self._machine.services == set(SERVICES), "customers are sent to a node that does not serve"
@@ -385,7 +374,7 @@ class SimulatedSteps:
 
     def _soak(self) -> None:
         if not all(machine.serves for machine in self._world.machines.values()):
-            raise RotationHalted("the environment does not stay healthy")
+            raise ChangeHalted("the environment does not stay healthy")
 
     def undo_drain(self) -> None:
         self._act("allocation all", lambda: setattr(self._world, "allocation", "all"))

@@ -9,7 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any, cast
 
-from simulation import Handle, World, change_of, environment
+from environments import environment
+from simulation import Handle, World, change_of
 
 import trivet.agent
 from trivet.agent import archive

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from simulation import NAMES, change_of, environment
+from environments import NAMES, environment
+from simulation import change_of
 
-from trivet.errors import RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, RemoteError
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.rotation import steps as steps_module
@@ -105,7 +106,7 @@ def test_what_is_broken_on_the_drained_node_is_waited_for_less_than_what_is_busy
 ) -> None:
     passed, _ = gate(monkeypatch, finding, well_after=seconds - 5)
     assert passed == pytest.approx(seconds - 5, abs=5)
-    with pytest.raises(RotationHalted, match=f"{seconds:.0f} s") as raised:
+    with pytest.raises(ChangeHalted, match=f"{seconds:.0f} s") as raised:
         gate(monkeypatch, finding)
     assert finding.reason in raised.value.message
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from simulation import NAMES, environment
+from environments import NAMES, environment
 
-from trivet.errors import RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Environment, Node
 from trivet.remote.result import RemoteResult
 from trivet.rotation import gateway_move
@@ -177,7 +177,7 @@ def test_a_forward_that_does_not_end_is_an_error_of_whoever_relies_on_it(moving:
 
 def test_an_address_that_no_node_holds_is_not_moved(moving: Any) -> None:
     ring = Ring(held="")
-    with pytest.raises(RotationHalted, match="is held by no node"):
+    with pytest.raises(ChangeHalted, match="is held by no node"):
         moving(ring).come_home(ring.environment.nodes[1])
     assert ring.told == []
 
@@ -185,7 +185,7 @@ def test_an_address_that_no_node_holds_is_not_moved(moving: Any) -> None:
 @pytest.mark.parametrize("step", ["forward", "connections"])
 def test_an_address_that_cannot_go_yet_stays_and_its_connections_with_it(step: str, moving: Any) -> None:
     ring = Ring(held=NAMES[1], refuses=f"{NAMES[1]} {step}")
-    with pytest.raises(RotationHalted, match=f"stays on {NAMES[1]}"):
+    with pytest.raises(ChangeHalted, match=f"stays on {NAMES[1]}"):
         moving(ring).move(ring.address, *ring.environment.nodes[1:])
     assert ring.held == NAMES[1]
     assert ring.told[-5:] == [
@@ -199,7 +199,7 @@ def test_an_address_that_cannot_go_yet_stays_and_its_connections_with_it(step: s
 
 def test_everybody_may_take_an_address_that_did_not_arrive(moving: Any) -> None:
     ring = Ring(held=NAMES[1], refuses=f"{NAMES[2]} take")
-    with pytest.raises(RotationHalted, match=f"did not come to {NAMES[2]}"):
+    with pytest.raises(ChangeHalted, match=f"did not come to {NAMES[2]}"):
         moving(ring).move(ring.address, *ring.environment.nodes[1:])
     assert ring.told[-2:] == [f"{NAMES[1]} allow", f"{NAMES[0]} allow"]
 

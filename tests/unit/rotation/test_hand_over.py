@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from simulation import change_of, environment
+from environments import environment
+from simulation import change_of
 
 from trivet.errors import RemoteError
 from trivet.model import Node

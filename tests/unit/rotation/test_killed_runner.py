@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from environments import NAMES, environment
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from simulation import NAMES, Handle, Killed, World, change_of, environment
+from simulation import Handle, Killed, World, change_of
 
-from trivet.errors import InputError, RemoteError, RotationHalted
+from trivet.errors import ChangeHalted, InputError, RemoteError
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
@@ -106,7 +107,7 @@ def test_rolled_back_after_a_kill_at_every_act_nothing_has_changed(after: bool) 
 def halted_at(step: Step) -> World:
     """A resize that halted at its second node."""
     world = World(fails={("node-3", step): RemoteError("no answer")})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         Rotations(environment(), connect=Handle(world)).apply(change_of(Kind.RESIZE))
     return world
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from trivet.errors import RotationHalted, TrivetError
+from trivet.errors import ChangeHalted, TrivetError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes
 from trivet.remote.result import UNREACHABLE_EXIT_CODE, RemoteResult
@@ -118,7 +118,7 @@ def test_the_new_machine_is_asked_for_with_the_address_of_the_old_one(set_up: in
 @pytest.mark.parametrize("answer", ["192.0.2.99", "node-2.example"])
 def test_another_address_halts_before_anything_is_set_up(answer: str, world: World) -> None:
     world.answer = answer
-    with pytest.raises(RotationHalted, match=f"has the address {answer}; its peers know it as 192.0.2.12"):
+    with pytest.raises(ChangeHalted, match=f"has the address {answer}; its peers know it as 192.0.2.12"):
         replace(world)
     assert world.done[-1].startswith("create")
 

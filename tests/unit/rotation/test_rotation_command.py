@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulation import environment
+from environments import environment
 from typer.testing import CliRunner
 
 from trivet.cli import change as change_command
@@ -21,8 +21,9 @@ from trivet.cli.main import app
 from trivet.cli.output import Output
 from trivet.errors import InputError, LeaseHeld
 from trivet.rotation.change import Change
-from trivet.rotation.engine import RotationReport, StopRequest
+from trivet.rotation.engine import RotationReport
 from trivet.rotation.plan import Plan, PlannedNode, Refusal
+from trivet.run.stop import StopRequest
 
 OWNER = "operator@laptop:7"
 

@@ -11,16 +11,17 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from simulation import NAMES, Handle, Killed, World, change_of, environment
+from environments import NAMES, environment
+from simulation import Handle, Killed, World, change_of
 
-from trivet.errors import InputError, LeaseHeld, RemoteError, RotationHalted, RotationStopped
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, RemoteError
 from trivet.model import Node
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import Cluster
-from trivet.rotation.engine import StopRequest
 from trivet.rotation.rotations import Rotations
+from trivet.run.stop import StopRequest
 
 RESIZE = change_of(Kind.RESIZE)
 BEFORE_TOUCHING = [Step.HAND_OVER, Step.DRAIN, Step.GATEWAY]
@@ -83,8 +84,8 @@ def test_a_change_first_completes_the_nodes_copies_of_earlier_ones() -> None:
 def test_every_change_leaves_its_report(failing: Step | None) -> None:
     world, events = World(), []
     if failing:
-        world.fails["node-3", failing] = RotationHalted("in vain")
-        with pytest.raises(RotationHalted):
+        world.fails["node-3", failing] = ChangeHalted("in vain")
+        with pytest.raises(ChangeHalted):
             rotations(world, events).apply(RESIZE)
     else:
         rotations(world, events).apply(RESIZE)
@@ -113,7 +114,7 @@ def test_every_kind_of_change_goes_through_the_same_engine(kind: Kind) -> None:
 @pytest.mark.parametrize("step", BEFORE_TOUCHING)
 def test_a_failure_before_the_node_is_touched_undoes_its_drain(step: Step) -> None:
     world = World(fails={("node-3", step): RemoteError("node-3: no answer", "trivet status test")})
-    with pytest.raises(RotationHalted) as raised:
+    with pytest.raises(ChangeHalted) as raised:
         rotations(world).apply(RESIZE)
     assert "node-3: no answer (the drain was undone, nothing was changed" in raised.value.message
     assert raised.value.next_command == "trivet status test"
@@ -124,8 +125,8 @@ def test_a_failure_before_the_node_is_touched_undoes_its_drain(step: Step) -> No
 
 @pytest.mark.parametrize("step", AFTER_TOUCHING)
 def test_a_failure_after_the_node_was_touched_leaves_it_drained(step: Step) -> None:
-    world = World(fails={("node-2", step): RotationHalted("waited in vain")})
-    with pytest.raises(RotationHalted, match=r"waited in vain.*the node stays drained"):
+    world = World(fails={("node-2", step): ChangeHalted("waited in vain")})
+    with pytest.raises(ChangeHalted, match=r"waited in vain.*the node stays drained"):
         rotations(world).apply(RESIZE)
     assert {entry[0] for entry in world.steps} == {"node-2"}, "no second node is touched"
     assert world.machines["node-2"].drained
@@ -137,7 +138,7 @@ def test_a_failure_after_the_node_was_touched_leaves_it_drained(step: Step) -> N
 @pytest.mark.parametrize("verb", ["resume", "rollback", "abort"])
 def test_every_failed_step_can_be_continued_taken_back_or_ended(step: Step, verb: str) -> None:
     world = World(fails={("node-3", step): RemoteError("no answer")})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(RESIZE)
     getattr(rotations(world), verb)()
     sizes = [machine.size for machine in world.machines.values()]
@@ -158,7 +159,7 @@ def test_every_failed_step_can_be_continued_taken_back_or_ended(step: Step, verb
 
 def test_a_second_change_waits_until_the_first_is_over() -> None:
     world = World(fails={("node-2", Step.DRAIN): RemoteError("no answer")})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(RESIZE)
     before = list(world.acts)
     with pytest.raises(InputError, match=r"resize to size 12 by .* is not over") as raised:
@@ -171,7 +172,7 @@ def test_a_second_change_waits_until_the_first_is_over() -> None:
 @pytest.mark.parametrize("kind", [Kind.RESTART, Kind.PATCH, Kind.REPLACE])
 def test_what_cannot_be_taken_back_is_refused_with_its_reason(kind: Kind) -> None:
     world = World(fails={("node-1", Step.START): RemoteError("no answer")})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(change_of(kind))
     with pytest.raises(InputError, match=f"a {kind} cannot be rolled back: "):
         rotations(world).rollback()
@@ -192,7 +193,7 @@ def test_a_node_is_not_stopped_while_another_does_not_serve() -> None:
         world.machines["node-1"].powered = False
 
     world = World(writer="node-3", then={("node-2", Step.GATEWAY): lose})
-    with pytest.raises(RotationHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
+    with pytest.raises(ChangeHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
         rotations(world).apply(Change(Kind.RESIZE, ("node-2",), size="12", size_before="6"))
     assert world.machines["node-2"].serves
     assert ("node-2", Step.STOP.value) not in world.steps
@@ -203,7 +204,7 @@ def test_a_machine_is_not_removed_while_another_node_does_not_serve() -> None:
         world.machines["node-1"].powered = False
 
     world = World(writer="node-3", then={("node-2", Step.STOP): lose})
-    with pytest.raises(RotationHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
+    with pytest.raises(ChangeHalted, match="node-2 stays as it is, since another node does not serve: node-1"):
         rotations(world).apply(Change(Kind.REPLACE, ("node-2",)))
     assert ("node-2", Step.REPLACE.value) not in world.steps
 
@@ -216,7 +217,7 @@ def test_a_provider_that_cannot_keep_the_address_replaces_nothing() -> None:
 
 def test_the_next_node_waits_for_a_fresh_verdict() -> None:
     world = World(then={("node-2", Step.SOAK): lambda world: setattr(world.machines["node-3"], "broken", True)})
-    with pytest.raises(RotationHalted, match="no longer healthy: node-3: web: does not answer"):
+    with pytest.raises(ChangeHalted, match="no longer healthy: node-3: web: does not answer"):
         rotations(world).apply(RESIZE)
     assert world.steps == all_steps("node-2")
     assert world.recorded == "6"
@@ -248,7 +249,7 @@ def test_what_differs_from_the_plan_that_was_agreed_to_is_said_first() -> None:
 def test_an_operator_stops_it_before_a_node_is_touched() -> None:
     stop = StopRequest()
     world = World(then={("node-2", Step.DRAIN): lambda world: setattr(stop, "by", "SIGINT")})
-    with pytest.raises(RotationStopped, match=r"stopped by SIGINT \(the drain was undone") as raised:
+    with pytest.raises(ChangeStopped, match=r"stopped by SIGINT \(the drain was undone") as raised:
         rotations(world, stop=stop).apply(RESIZE)
     assert raised.value.next_command == "trivet rotation resume test"
     assert all(machine.serves for machine in world.machines.values())
@@ -259,7 +260,7 @@ def test_an_operator_stops_it_before_a_node_is_touched() -> None:
 def test_a_touched_node_is_finished_before_the_run_stops() -> None:
     stop = StopRequest()
     world = World(then={("node-2", Step.STOP): lambda world: setattr(stop, "by", "SIGTERM")})
-    with pytest.raises(RotationStopped, match="stopped by SIGTERM"):
+    with pytest.raises(ChangeStopped, match="stopped by SIGTERM"):
         rotations(world, stop=stop).apply(RESIZE)
     assert world.steps == all_steps("node-2")
     assert all(machine.serves for machine in world.machines.values())
@@ -272,7 +273,7 @@ def test_asked_twice_it_stops_after_the_step_that_runs() -> None:
         stop.by, stop.at_once = "SIGINT", True
 
     world = World(then={("node-2", Step.STOP): twice})
-    with pytest.raises(RotationStopped, match="the node stays drained"):
+    with pytest.raises(ChangeStopped, match="the node stays drained"):
         rotations(world, stop=stop).apply(RESIZE)
     assert world.steps[-1] == ("node-2", Step.STOP.value)
     rotations(world).abort()
@@ -281,7 +282,7 @@ def test_asked_twice_it_stops_after_the_step_that_runs() -> None:
 
 def test_another_operator_asks_a_run_to_stop_by_its_journal() -> None:
     world = World(then={("node-2", Step.HAND_OVER): lambda world: rotations(world).request_stop() and None})
-    with pytest.raises(RotationStopped, match="stopped by "):
+    with pytest.raises(ChangeStopped, match="stopped by "):
         rotations(world).apply(RESIZE)
     assert all(machine.serves for machine in world.machines.values())
     rotations(world).resume()
@@ -294,7 +295,7 @@ def test_without_a_majority_for_the_journal_nothing_is_taken_away() -> None:
             world.machines[name].powered = False
 
     world = World(then={("node-2", Step.HAND_OVER): lose})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(RESIZE)
     assert ("node-2", Step.STOP.value) not in world.steps
 
@@ -305,7 +306,7 @@ def test_a_node_comes_back_even_when_the_others_are_lost_meanwhile() -> None:
             world.machines[name].powered = False
 
     world = World(then={("node-2", Step.RESIZE): lose})
-    with pytest.raises(RotationHalted, match="does not stay healthy"):
+    with pytest.raises(ChangeHalted, match="does not stay healthy"):
         rotations(world).apply(RESIZE)
     assert world.machines["node-2"].serves
 
@@ -327,7 +328,7 @@ def test_a_run_that_lost_its_lease_takes_no_drain_back_when_a_step_fails() -> No
 
     world = World(then={("node-2", Step.DRAIN): fail_and_lose})
     handle = Handle(world)
-    with pytest.raises(RotationHalted, match="the drain could not be undone"):
+    with pytest.raises(ChangeHalted, match="the drain could not be undone"):
         rotations(world, handle=handle).apply(RESIZE)
     assert world.machines["node-2"].drained
 
@@ -378,17 +379,17 @@ def test_bad_input_is_refused_before_a_node_is_asked(change: Change, count: int,
 
 def test_a_wish_to_stop_before_the_begin_leaves_no_journal() -> None:
     world = World()
-    with pytest.raises(RotationStopped, match="before anything was touched"):
+    with pytest.raises(ChangeStopped, match="before anything was touched"):
         rotations(world, stop=StopRequest(by="SIGINT")).apply(RESIZE)
     assert (world.acts, rotations(world).history()) == ([], [])
 
 
 def test_an_aborted_rollback_ends_the_change_that_it_was_to_take_back_too() -> None:
     world = World(fails={("node-3", Step.START): RemoteError("no answer")})
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(RESIZE)
     world.fails[("node-3", Step.START)] = RemoteError("no answer")
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).rollback()
     rotations(world).abort()
     assert [item["state"] for item in rotations(world).history()] == ["aborted", "aborted"]
@@ -401,7 +402,7 @@ def test_a_rollback_gives_the_size_back_that_the_machines_had_whatever_the_inven
     larger = Change(Kind.RESIZE, NAMES, size="24", size_before="6")
     assert "trivet_size 6: a rollback gives size 12 back" in rotations(world).plan(larger).warnings[0]
     world.fails[("node-3", Step.START)] = RemoteError("no answer")
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(larger)
     rotations(world).rollback()
     assert {machine.size for machine in world.machines.values()} == {"12"}
@@ -501,7 +502,7 @@ def test_a_halted_change_of_web_nodes_neither_hides_nor_refuses_a_rolling_one() 
     world = World()
     scaling_journal(world)
     world.fails[("node-2", Step.START)] = RemoteError("no answer")
-    with pytest.raises(RotationHalted):
+    with pytest.raises(ChangeHalted):
         rotations(world).apply(RESIZE)
     assert rotations(world).status()["change"]["kind"] == "resize"
     rotations(world).resume()
@@ -513,6 +514,6 @@ def test_the_change_that_runs_is_the_one_that_is_asked_to_stop() -> None:
     world = World()
     scaling_journal(world)
     world.then[("node-2", Step.HAND_OVER)] = lambda world: rotations(world).request_stop() and None
-    with pytest.raises(RotationStopped):
+    with pytest.raises(ChangeStopped):
         rotations(world).apply(RESIZE)
     assert "stop requested" in [line["kind"] for line in rotations(world).status()["lines"]]

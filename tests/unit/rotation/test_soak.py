@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from simulation import NAMES, change_of, environment
+from environments import NAMES, environment
+from simulation import change_of
 
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from simulation import Handle, World, change_of, environment
+from environments import environment
+from simulation import Handle, World, change_of
 
 from trivet.model import Node
 from trivet.remote import Nodes, RemoteResult

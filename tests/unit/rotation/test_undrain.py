@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from simulation import change_of, environment
+from environments import environment
+from simulation import change_of
 
-from trivet.errors import RemoteError, RotationHalted, TrivetError
+from trivet.errors import ChangeHalted, RemoteError, TrivetError
 from trivet.model import Node
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
@@ -66,7 +67,7 @@ def test_the_address_comes_home_while_the_proxies_learn_of_the_node(world: World
     assert world.told == ["node-2 gets its cores", "node-2 undrain all", "node-2 address home", *USED]
 
 
-@pytest.mark.parametrize("error", [RotationHalted("it stays"), RemoteError("node-3 was not reached")])
+@pytest.mark.parametrize("error", [ChangeHalted("it stays"), RemoteError("node-3 was not reached")])
 def test_a_node_whose_address_does_not_come_home_is_used_all_the_same(
     error: TrivetError, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,8 +75,8 @@ def test_a_node_whose_address_does_not_come_home_is_used_all_the_same(
         raise error
 
     monkeypatch.setattr(GatewayMove, "come_home", stays)
-    if isinstance(error, RotationHalted):
-        with pytest.raises(RotationHalted, match="it stays"):
+    if isinstance(error, ChangeHalted):
+        with pytest.raises(ChangeHalted, match="it stays"):
             steps(world).undrain()
     else:
         steps(world).undrain()

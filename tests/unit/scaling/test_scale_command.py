@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from trivet.cli import probe as probe_command
 from trivet.cli import scale
 from trivet.cli.main import app
-from trivet.errors import ScalingStopped
+from trivet.errors import ChangeStopped
 from trivet.model import Environment, Node
-from trivet.rotation.engine import StopRequest
+from trivet.run.stop import StopRequest
 from trivet.scaling import ScalePlan, ScaleReport
 from trivet.scaling.record import Progress, WebHost
 
@@ -55,7 +55,7 @@ class World:
             listener({"event": "step begins", "step": "create"})
             self.during(stop)
             if stop.by:
-                raise ScalingStopped(f"stopped by {stop.by}", "trivet scale-out shop --web 1")
+                raise ChangeStopped(f"stopped by {stop.by}", "trivet scale-out shop --web 1")
             listener({"event": "step ends", "step": "create", "seconds": 2.0})
             listener({"event": "report", "html": "/reports/one.html", "json": "/reports/one.json"})
             return ScaleReport(PLAN, Path("/journals/one.jsonl"), 2.5, {"create": 2.0})
@@ -127,7 +127,7 @@ def test_a_signal_stops_it_after_the_step(number: signal.Signals, world: World) 
     before = signal.getsignal(number)
     world.during = lambda stop: os.kill(os.getpid(), number)
     result = run("scale-out", "shop", "--web", "1", "--yes")
-    assert isinstance(result.exception, ScalingStopped)
+    assert isinstance(result.exception, ChangeStopped)
     assert f"{number.name}: stopping after this step (again: at once)" in result.output
     assert signal.getsignal(number) is before
 
@@ -140,4 +140,4 @@ def test_a_second_signal_stops_it_at_once(world: World) -> None:
     world.during = twice
     result = run("scale-out", "shop", "--web", "1", "--yes")
     assert result.exit_code == 130
-    assert not isinstance(result.exception, ScalingStopped)
+    assert not isinstance(result.exception, ChangeStopped)

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from trivet.agent.journal import merge, state_of, summary
-from trivet.errors import InputError, LeaseHeld, RemoteError, RotationHalted, ScalingHalted, ScalingStopped
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, RemoteError
 from trivet.health.findings import Finding, State
 from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
 from trivet.rotation.change import Change, Kind
-from trivet.rotation.engine import StopRequest
+from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
 from trivet.scaling import journal as scaling_journal
 from trivet.scaling.record import Progress, Record, WebHost
@@ -140,7 +140,7 @@ class FakeSteps:
         for host in hosts:
             self.world.do(f"try {host.name}")
             if host.address in self.world.not_reached:
-                raise ScalingHalted(f"not reachable over SSH: {host.name}")
+                raise ChangeHalted(f"not reachable over SSH: {host.name}")
 
     def make(self, name: str, size: str) -> str:
         if name in self.world.not_made:
@@ -250,7 +250,7 @@ def test_nodes_that_go_are_drained_then_forgotten_then_removed(world: World) -> 
 @pytest.mark.parametrize("step", OUT)
 def test_a_scale_out_that_failed_is_continued_by_the_same_command(step: str, world: World) -> None:
     world.fails[step] = RemoteError("shop-web-1: no answer")
-    with pytest.raises(ScalingHalted, match=r"no answer .*the other nodes go on serving") as raised:
+    with pytest.raises(ChangeHalted, match=r"no answer .*the other nodes go on serving") as raised:
         out(world)
     assert str(raised.value.next_command).startswith("trivet scale-out ")
     assert str(raised.value.next_command).endswith("--web 2")
@@ -277,7 +277,7 @@ def test_a_scale_out_that_was_killed_is_taken_back_by_a_scale_in(step: str, worl
 def test_a_scale_in_that_failed_is_continued_by_the_same_command(step: str, world: World) -> None:
     out(world, 3)
     world.fails[step] = RemoteError("shop-1: no answer")
-    with pytest.raises(ScalingHalted, match="no answer"):
+    with pytest.raises(ChangeHalted, match="no answer"):
         ScaleIn(world.environment, 2).apply()
     ScaleIn(world.environment, 2).apply()
     assert [host.name for host in world.record.hosts] == ["shop-web-1"], "no other node goes in their place"
@@ -295,7 +295,7 @@ def test_given_hosts_are_neither_made_nor_removed(world: World) -> None:
 
 def test_a_given_host_that_is_not_reached_is_not_recorded_and_may_be_given_with_another_address(world: World) -> None:
     world.not_reached = {"198.51.100.7"}
-    with pytest.raises(ScalingHalted, match="not reachable over SSH: mine"):
+    with pytest.raises(ChangeHalted, match="not reachable over SSH: mine"):
         out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.7"})
     assert world.record.hosts == ()
     out(world, 2, given={"first": "198.51.100.1", "mine": "198.51.100.8"})
@@ -304,7 +304,7 @@ def test_a_given_host_that_is_not_reached_is_not_recorded_and_may_be_given_with_
 
 def test_a_given_host_that_is_recorded_is_not_tried_as_an_unknown_one(world: World) -> None:
     world.fails["let_in"] = RemoteError("no answer")
-    with pytest.raises(ScalingHalted):
+    with pytest.raises(ChangeHalted):
         out(world, 1, given={"mine": "198.51.100.7"})
     out(world, 1, given={"mine": "198.51.100.7"})
     assert world.steps.count("try mine") == 1
@@ -312,7 +312,7 @@ def test_a_given_host_that_is_recorded_is_not_tried_as_an_unknown_one(world: Wor
 
 def test_a_machine_is_recorded_as_soon_as_it_is_made(world: World) -> None:
     world.not_made = {"shop-web-2"}
-    with pytest.raises(ScalingHalted, match="quota exceeded"):
+    with pytest.raises(ChangeHalted, match="quota exceeded"):
         out(world)
     assert [(host.name, host.address) for host in world.record.hosts] == [("shop-web-1", "192.0.2.31")]
     ScaleIn(world.environment, 1).apply()
@@ -321,7 +321,7 @@ def test_a_machine_is_recorded_as_soon_as_it_is_made(world: World) -> None:
 
 def test_the_same_command_makes_the_machines_that_are_missing_and_goes_on_with_all(world: World) -> None:
     world.not_made = {"shop-web-2"}
-    with pytest.raises(ScalingHalted):
+    with pytest.raises(ChangeHalted):
         out(world)
     world.not_made.clear()
     report = out(world)
@@ -332,18 +332,18 @@ def test_the_same_command_makes_the_machines_that_are_missing_and_goes_on_with_a
 
 def test_two_machines_of_one_address_are_refused(world: World) -> None:
     world.machines.update({"shop-web-1": "192.0.2.31", "shop-web-2": "192.0.2.31"})
-    with pytest.raises(ScalingHalted, match=r"shop-web-2 got 192\.0\.2\.31, which is the address of shop-web-1"):
+    with pytest.raises(ChangeHalted, match=r"shop-web-2 got 192\.0\.2\.31, which is the address of shop-web-1"):
         out(world)
     assert [host.name for host in world.record.hosts] == ["shop-web-1"]
 
 
 def test_a_machine_that_came_back_with_another_address_is_told(world: World) -> None:
     world.fails["let_in"] = RemoteError("no answer")
-    with pytest.raises(ScalingHalted):
+    with pytest.raises(ChangeHalted):
         out(world, 1)
     world.machines["shop-web-1"] = "192.0.2.77"
     with pytest.raises(
-        ScalingHalted, match=r"recorded with the address 192\.0\.2\.31, and its machine has 192\.0\.2\.77"
+        ChangeHalted, match=r"recorded with the address 192\.0\.2\.31, and its machine has 192\.0\.2\.77"
     ):
         out(world, 1)
     assert [host.address for host in world.record.hosts] == ["192.0.2.31"]
@@ -396,7 +396,7 @@ def test_no_other_nodes_are_taken_away_than_those_that_were_shown(world: World) 
 def test_how_far_the_nodes_are_is_read_again_under_the_lease(world: World) -> None:
     world.fails["drain"] = RemoteError("no answer")
     out(world, 1)
-    with pytest.raises(ScalingHalted):
+    with pytest.raises(ChangeHalted):
         ScaleIn(world.environment, 1).apply()
     world.done.clear()
     world.meanwhile = lambda: world.record.progressed(["shop-web-1"], Progress.LEAVING)
@@ -441,7 +441,7 @@ def test_a_lost_lease_ends_the_run_before_the_next_step(world: World) -> None:
 
 def test_an_address_that_is_taken_is_not_recorded(world: World) -> None:
     world.machines["shop-web-1"] = "192.0.2.12"
-    with pytest.raises(ScalingHalted, match="the address of shop-2"):
+    with pytest.raises(ChangeHalted, match="the address of shop-2"):
         out(world, 1)
     assert world.record.hosts == ()
 
@@ -465,7 +465,7 @@ def test_every_step_is_in_the_journal_on_every_node(scaling: Any, world: World) 
 @pytest.mark.parametrize("step", OUT)
 def test_the_same_command_goes_on_with_the_journal_of_the_run_that_failed(step: str, world: World) -> None:
     world.fails[step] = RemoteError("shop-web-1: no answer")
-    with pytest.raises(ScalingHalted) as raised:
+    with pytest.raises(ChangeHalted) as raised:
         out(world)
     assert max(world.journals["shop-1"]) in raised.value.message
     assert world.kinds[-2:] == ["failed", "halted"]
@@ -477,7 +477,7 @@ def test_the_same_command_goes_on_with_the_journal_of_the_run_that_failed(step: 
 
 def test_a_scale_in_closes_the_journal_of_the_scale_out_that_it_takes_back(world: World) -> None:
     world.fails["gate"] = RemoteError("no answer")
-    with pytest.raises(ScalingHalted):
+    with pytest.raises(ChangeHalted):
         out(world)
     ScaleIn(world.environment, 2).apply()
     assert [state_of(lines) for _, lines in sorted(world.journals["shop-1"].items())] == ["aborted", "done"]
@@ -552,7 +552,7 @@ def test_a_report_is_left_however_it_ends(error: BaseException | None, world: Wo
         out(world, listener=events.append)
     else:
         world.fails["configure"] = error
-        with pytest.raises((ScalingHalted, KeyboardInterrupt)):
+        with pytest.raises((ChangeHalted, KeyboardInterrupt)):
             out(world, listener=events.append)
     (told,) = [event for event in events if event["event"] == "report"]
     assert events[-1] == told
@@ -572,7 +572,7 @@ def test_asked_to_stop_it_stops_after_the_step_that_runs(asked: str, world: Worl
             stop.by = "SIGINT" if asked == "by a signal" else ""
             world.stop = None if asked == "by a signal" else "colleague@desk:1"
 
-    with pytest.raises(ScalingStopped, match=r"stopped by (SIGINT|colleague@desk:1)") as raised:
+    with pytest.raises(ChangeStopped, match=r"stopped by (SIGINT|colleague@desk:1)") as raised:
         out(world, listener=listen, stop=stop)
     assert raised.value.exit_code == 130
     assert raised.value.next_command == f"trivet scale-out {world.environment.label} --web 2"
@@ -585,7 +585,7 @@ def test_asked_to_stop_it_stops_after_the_step_that_runs(asked: str, world: Worl
 
 def test_without_a_majority_for_the_journal_nothing_is_made(world: World) -> None:
     world.silent = {"shop-2", "shop-3"}
-    with pytest.raises(RotationHalted, match="a majority is needed"):
+    with pytest.raises(ChangeHalted, match="a majority is needed"):
         out(world)
     assert (world.machines, world.record.hosts) == ({}, ())
 
@@ -601,7 +601,7 @@ def test_a_lost_lease_leaves_the_nodes_journals_alone(world: World) -> None:
 
 def test_what_goes_on_with_a_run_names_its_own_hosts_and_size(world: World) -> None:
     world.fails["let_in"] = RemoteError("no answer")
-    with pytest.raises(ScalingHalted) as raised:
+    with pytest.raises(ChangeHalted) as raised:
         out(world, 1, given={"mine": "198.51.100.7"}, size="12")
     assert (
         raised.value.next_command

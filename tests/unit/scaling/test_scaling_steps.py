@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from trivet.errors import ScalingHalted
+from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
 from trivet.remote import Nodes
 from trivet.remote.result import RemoteResult
@@ -86,7 +86,7 @@ def test_given_hosts_are_tried_each_over_a_connection_of_its_own(world: World) -
         WebHost(name, f"198.51.100.{node_id}", node_id, Progress.JOINING, given=True)
         for name, node_id in (("mine", 12), ("theirs", 13))
     ]
-    with pytest.raises(ScalingHalted, match=r"not reachable over SSH: theirs \(Host key verification failed\.\)$"):
+    with pytest.raises(ChangeHalted, match=r"not reachable over SSH: theirs \(Host key verification failed\.\)$"):
         world.steps("mine", "theirs").try_given(hosts)
     assert [(node.login, node.node_id) for node in world.asked] == [
         ("admin@198.51.100.12", 12),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from trivet.errors import LeaseHeld, RemoteError
 from trivet.remote import Nodes
@@ -29,6 +30,13 @@ def _now() -> float:
 def run_owner() -> str:
     """Who this run is: user, machine and process, unique while it lives."""
     return f"{getpass.getuser()}@{socket.gethostname()}:{os.getpid()}"
+
+
+class HeldLease(Protocol):
+    """A lease that is held."""
+
+    def check(self) -> None:
+        """Raise LeaseHeld when it could not be renewed."""
 
 
 @dataclass(frozen=True, slots=True)

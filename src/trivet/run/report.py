@@ -5,19 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from trivet.agent.journal import parse
 from trivet.errors import TrivetError
 from trivet.probe.report import ProbeReport
 from trivet.report import ReportFiles, write_report
-from trivet.rotation.journal import rotations_directory, state_directory
-
-
-def reports_directory(label: str) -> Path:
-    """The reports of an environment's changes on this machine."""
-    return state_directory() / label.replace("/", "-") / "reports"
+from trivet.run.directories import journals_directory, reports_directory
 
 
 def leave_report(label: str, journal: str, probe: ProbeReport | None = None) -> ReportFiles:
@@ -28,7 +22,7 @@ def leave_report(label: str, journal: str, probe: ProbeReport | None = None) -> 
     :param probe: what the load beside the change found; None when availability was not measured.
     :raises TrivetError: when the files cannot be written.
     """
-    path = rotations_directory(label) / f"{journal}.jsonl"
+    path = journals_directory(label) / f"{journal}.jsonl"
     return write_report(parse(path.read_text(encoding="utf-8")), reports_directory(label), probe=probe)
 
 

@@ -15,25 +15,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from trivet.agent.journal import KEPT_JOURNALS, OPEN_STATES, merge, parse
-from trivet.errors import RotationHalted
-
-Line = dict[str, Any]
-
-
-def state_directory() -> Path:
-    """Where this machine keeps its copies of journals, and the reports.
-
-    ``$XDG_STATE_HOME/trivet``, by default ~/.local/state/trivet.
-    """
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "trivet"
-
-
-def rotations_directory(label: str) -> Path:
-    """The journals of an environment on this machine."""
-    return state_directory() / label.replace("/", "-") / "rotations"
+from trivet.errors import ChangeHalted
+from trivet.run.copies import JournalCopies, Line
+from trivet.run.directories import journals_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +30,6 @@ class StepTime:
     node: str
     step: str
     seconds: float
-
-
-class JournalCopies(Protocol):
-    """The nodes' copies of the journals."""
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that keep a copy."""
-
-    def append(self, journal: str, lines: Mapping[str, list[Line]]) -> dict[str, str | None]:
-        """Append lines to the copies, by node; of those that have them on disk, who asked the runner to stop there."""
-
-    def read(self, journal: str) -> dict[str, list[Line]]:
-        """The copies of the nodes that answer."""
-
-    def summaries(self) -> dict[str, list[dict[str, Any]]]:
-        """Summaries of all journals, by node that answers."""
-
-    def request_stop(self, journal: str, by: str) -> tuple[str, ...]:
-        """Ask the runner of a journal to stop; names of the nodes that keep the request."""
 
 
 class Journal:
@@ -86,7 +53,7 @@ class Journal:
         """A new journal without lines."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         name = f"{stamp}-{owner.replace('/', '-')}"
-        return cls(name, copies, rotations_directory(label) / f"{name}.jsonl", [])
+        return cls(name, copies, journals_directory(label) / f"{name}.jsonl", [])
 
     @classmethod
     def reopened(cls, label: str, id: str, copies: JournalCopies) -> Journal:
@@ -94,9 +61,9 @@ class Journal:
 
         Lines that only this machine has (its network was lost while it halted) are added to the nodes' copies.
 
-        :raises RotationHalted: when no majority of the nodes answers.
+        :raises ChangeHalted: when no majority of the nodes answers.
         """
-        path = rotations_directory(label) / f"{id}.jsonl"
+        path = journals_directory(label) / f"{id}.jsonl"
         local = parse(path.read_text(encoding="utf-8")) if path.exists() else []
         found = copies.read(id)
         _need_majority(len(found), copies, "read")
@@ -120,7 +87,7 @@ class Journal:
         """Append one line and wait until it is on disk, here and on the nodes that answer.
 
         :param majority: refuse to go on when fewer than a majority of the nodes have it.
-        :raises RotationHalted: when they have not.
+        :raises ChangeHalted: when they have not.
         """
         line: Line = {"seq": self.lines[-1]["seq"] + 1 if self.lines else 1, "at": round(time.time(), 3), "kind": kind}
         line.update(json.loads(json.dumps(values, default=str)))
@@ -153,7 +120,7 @@ def bring_together(label: str, copies: JournalCopies) -> None:
     end of a journal only: such a line would be gone with the next node that gets a new machine, and a change that was
     done would count as broken off again.
 
-    :raises RotationHalted: when no majority of the nodes answers.
+    :raises ChangeHalted: when no majority of the nodes answers.
     """
     for name in _differing(copies.summaries()):
         Journal.reopened(label, name, copies).spread()
@@ -171,7 +138,7 @@ def _differing(listed: Mapping[str, list[dict[str, Any]]]) -> list[str]:
 
 def _need_majority(answers: int, copies: JournalCopies, what: str) -> None:
     if answers <= len(copies.nodes) // 2:
-        raise RotationHalted(
+        raise ChangeHalted(
             f"the journal could be {what} on {answers} of {len(copies.nodes)} nodes only; a majority is needed"
         )
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from simulation import environment
+from environments import environment
 
 from trivet.errors import LeaseHeld, RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes
-from trivet.rotation import lease as lease_module
-from trivet.rotation.lease import Lease
+from trivet.run import lease as lease_module
+from trivet.run.lease import Lease
 
 OWN, OTHER = "operator@laptop:1", "operator@desk:2"
 

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from simulation import environment
+from environments import environment
 
 from trivet.errors import RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes
-from trivet.rotation.cluster import MOST_BYTES, NodeJournals
+from trivet.run.copies import MOST_BYTES, NodeJournals
 
 
 class Agents:
