@@ -17,6 +17,7 @@ from trivet.health.facts import (
     Flag,
     GatewayFacts,
     HostFacts,
+    LeaseMode,
     NodeFacts,
     Page,
     ProxiesFacts,
@@ -158,8 +159,8 @@ def silent(cluster: Cluster, name: str, service: str) -> Cluster:
     return change(cluster, name, service, error="it did not end in 3.0 s")
 
 
-def leased(cluster: Cluster, name: str, by: str = "rotation-1") -> Cluster:
-    return change(cluster, name, "host", vote=Vote(owner=by, purpose="upscale", expires=CLOCK + 60))
+def leased(cluster: Cluster, name: str, by: str = "rotation-1", mode: str = LeaseMode.HANDS_OFF) -> Cluster:
+    return change(cluster, name, "host", vote=Vote(owner=by, purpose="upscale", expires=CLOCK + 60, mode=mode))
 
 
 def paused(cluster: Cluster, name: str) -> Cluster:

@@ -42,6 +42,7 @@ from trivet.agent.repair import (
     Notice,
     Policy,
     decide,
+    keeps_off,
     memory_from_dict,
     memory_to_dict,
 )
@@ -51,7 +52,7 @@ from trivet.health.collect import COLLECTORS, WITHOUT_HEAL, Collector, collect_n
 from trivet.health.collectors import web
 from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member, NodeConfig
 from trivet.health.external import NoAnswer
-from trivet.health.facts import NodeFacts, ServiceFacts, WebFacts, facts_from_dict
+from trivet.health.facts import LeaseMode, NodeFacts, ServiceFacts, WebFacts, facts_from_dict
 from trivet.health.parallel import together
 from trivet.services.host import contract as host
 
@@ -316,7 +317,7 @@ class Healer:
         if question == "vote":
             seconds = min(float(arguments["seconds"]), LONG_LEASE_SECONDS)
             self._refuse_when_paused()
-            return self._vote.acquire(owner, str(arguments["purpose"]), seconds)
+            return self._vote.acquire(owner, str(arguments["purpose"]), seconds, LeaseMode.REPAIR)
         if question == "return vote":
             return self._vote.release(owner)
         raise AgentError(f"unknown question: {question}")
@@ -357,7 +358,7 @@ class Healer:
             return act.perform(remedy, self._config, self._data)
 
     def _refuse_while_leased(self) -> None:
-        """Make sure that nobody but a healer has a vote of any member that answers.
+        """Make sure that no member that answers gave its vote to somebody who keeps healers off.
 
         Raises:
             AgentError: somebody has.
@@ -367,7 +368,7 @@ class Healer:
             for peer in self._others
         }
         for vote in (self._vote.vote(), *together(questions, PEER_SECONDS).values()):
-            if isinstance(vote, dict) and not str(vote["owner"]).startswith(AGENT_OWNER):
+            if isinstance(vote, dict) and keeps_off(str(vote["owner"]), vote.get("mode")):
                 raise AgentError(f"{vote['owner']} has taken the lease for: {vote['purpose']}")
 
     def _elect_again(self, position: str) -> None:
@@ -398,7 +399,7 @@ class Healer:
             for member in self._config.members:
                 try:
                     if member.name == self._config.name:
-                        self._vote.acquire(owner, purpose, seconds)
+                        self._vote.acquire(owner, purpose, seconds, LeaseMode.REPAIR)
                     else:
                         self._channel.ask(member, "vote", purpose=purpose, seconds=seconds)
                     votes += 1

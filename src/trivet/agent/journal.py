@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""This node's copy of the journals: what rolling changes did to the environment, one JSON line per event.
+"""This node's copy of the journals: what each run did to the environment, one JSON line per event.
 
 A journal lives with the environment and not on the machine that runs the change: every node keeps a copy, so that any
 operator can read and continue a change whose runner is gone. A line has a number (``seq``) that the runner gives it;
@@ -23,9 +23,17 @@ from trivet.services.host import contract as host
 
 JOURNAL_DIRECTORY = host.JOURNAL_DIRECTORY.default
 KEPT_JOURNALS = 50
-FINAL_KINDS = {"done": "done", "aborted": "aborted", "rolled back": "rolled back", "refused": "refused"}
-"""Kinds of line after which a change is over, and the state that each means."""
+"""Of changes, and as many of other runs: a hundred converges push no rotation out."""
+FINAL_KINDS = {
+    "done": "done",
+    "aborted": "aborted",
+    "rolled back": "rolled back",
+    "refused": "refused",
+    "run failed": "failed",
+}
+"""Kinds of line after which a run is over, and the state that each means. A step that failed does not end a change."""
 OPEN_STATES = ("running", "halted")
+"""States of a run that is not over. Whether its runner lives is the lease's to say."""
 
 Line = Mapping[str, Any]
 
@@ -130,8 +138,19 @@ def merge(copies: Iterable[Sequence[Line]]) -> list[dict[str, Any]]:
     return [found[number] for number in sorted(found)]
 
 
+def is_change(what: Mapping[str, Any]) -> bool:
+    """Whether a run leaves something half-done when it is broken off, so that others wait until it was gone on with.
+
+    A converge, a recovery, a cleaning and a program of the operator's do not: they are begun anew.
+
+    Args:
+        what: ``change`` of a summary; empty where a copy has the end of a journal only, which is then kept for one.
+    """
+    return bool(what.get("resumable", True))
+
+
 def state_of(lines: Sequence[Line]) -> str:
-    """How a change stands: ``running`` (its runner may be dead), ``halted``, or how it ended."""
+    """How a run stands: ``running`` (its runner may be dead), ``halted``, or how it ended."""
     state = "running"
     for line in lines:
         kind = line.get("kind")
@@ -160,6 +179,8 @@ def summary(name: str, lines: Sequence[Line]) -> dict[str, Any]:
         "began": lines[0].get("at") if lines else None,
         "last": lines[-1].get("at") if lines else None,
         "seconds": {step: round(statistics.median(values), 1) for step, values in seconds.items()},
+        "result": lines[-1].get("result") if lines else None,
+        "error": lines[-1].get("error") if lines else None,
     }
 
 
@@ -189,8 +210,11 @@ def _lines(name: str) -> list[dict[str, Any]]:
 
 
 def _forget_old() -> None:
-    """Keep the newest journals, and those of changes that are not over."""
-    for name in _names()[:-KEPT_JOURNALS]:
-        if state_of(_lines(name)) not in OPEN_STATES:
-            _path(name).unlink(missing_ok=True)
-            _stop_request(name).unlink(missing_ok=True)
+    """Keep the newest journals of changes and of other runs, and those of changes that are not over."""
+    found = [summary(name, _lines(name)) for name in _names()]
+    changes = [item for item in found if is_change(item["change"])]
+    others = [item for item in found if not is_change(item["change"])]
+    over = [item for item in changes[:-KEPT_JOURNALS] if item["state"] not in OPEN_STATES]
+    for item in (*over, *others[:-KEPT_JOURNALS]):
+        _path(item["id"]).unlink(missing_ok=True)
+        _stop_request(item["id"]).unlink(missing_ok=True)

@@ -4,6 +4,9 @@
 A lease is held by whoever has the votes of a majority of the nodes (Gray and Cheriton, "Leases", 1989). A node gives
 its vote to one owner until the vote expires by the node's own clock, or is given back. That is the wall clock, since a
 vote must outlive a reboot of its node: a step of the clock shortens or lengthens a vote.
+
+A lease has a mode (:class:`trivet.health.facts.LeaseMode`). A healer's vote goes beside that of a lease which only
+wants no change meanwhile, in both orders; every other vote is alone.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trivet.health.config import LEASE_FILE
+from trivet.health.facts import LeaseMode
 
 Answer = dict[str, Any]
 
@@ -43,14 +47,17 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     acquire.add_argument("--owner", required=True, help="who: unique for each run")
     acquire.add_argument("--purpose", required=True, help="what for, in words for an operator")
     acquire.add_argument("--seconds", type=float, required=True, help="until it expires")
+    acquire.add_argument(
+        "--mode", choices=list(LeaseMode), default=LeaseMode.HANDS_OFF, help="what others are kept from meanwhile"
+    )
     release = add("release", run_release, "take the vote back from an owner")
     release.add_argument("--owner", required=True)
     add("show", run_show, "who has the vote")
 
 
 def run_acquire(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
-    """Give the vote, unless another owner has it and it has not expired."""
-    return {"lease": VoteFile(LEASE_FILE).acquire(args.owner, args.purpose, args.seconds)}
+    """Give the vote, unless another owner has it, has not let it expire, and is kept from its work by this one."""
+    return {"lease": VoteFile(LEASE_FILE).acquire(args.owner, args.purpose, args.seconds, args.mode)}
 
 
 def run_release(args: argparse.Namespace, config: Mapping[str, Any]) -> Answer:
@@ -69,49 +76,54 @@ def vote() -> Answer | None:
 
 
 class VoteFile:
-    """A node's vote, in a file that outlives a reboot."""
+    """A node's vote, in a file that outlives a reboot.
+
+    The file is the vote; a healer's that was given beside it is its key ``repair``.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def acquire(self, owner: str, purpose: str, seconds: float) -> Answer:
+    def acquire(self, owner: str, purpose: str, seconds: float, mode: str = LeaseMode.HANDS_OFF) -> Answer:
         """Give the vote to an owner, or renew it.
 
         Raises:
-            LeaseRefused: another owner has it, and it has not expired.
+            LeaseRefused: another owner has it, it has not expired, and the two modes exclude each other.
         """
         with self._locked() as stream:
-            present = _read(stream)
-            if present and present["owner"] != owner:
-                raise LeaseRefused(
-                    f"the lease is held by {present['owner']} since {present['since_text']} for: {present['purpose']}; "
-                    f"it expires in {present['expires'] - time.time():.0f} s"
-                )
+            votes = _read(stream)
+            for present in votes:
+                if present["owner"] != owner and not _go_together(mode, present.get("mode")):
+                    raise LeaseRefused(
+                        f"the lease is held by {present['owner']} since {present['since_text']} for: "
+                        f"{present['purpose']}; it expires in {present['expires'] - time.time():.0f} s"
+                    )
             now = time.time()
-            since = present["since"] if present else now
+            since = next((present["since"] for present in votes if present["owner"] == owner), now)
             lease = {
                 "owner": owner,
                 "purpose": purpose,
+                "mode": str(mode),
                 "since": since,
                 "since_text": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(since)),
                 "expires": now + seconds,
             }
-            _write(stream, lease)
+            _write(stream, [*(present for present in votes if present["owner"] != owner), lease])
         return lease
 
     def release(self, owner: str) -> bool:
         """Take the vote back from an owner; whether he had it."""
         with self._locked() as stream:
-            present = _read(stream)
-            held = bool(present) and present["owner"] == owner
-            if held:
-                _write(stream, {})
-        return held
+            votes = _read(stream)
+            kept = [present for present in votes if present["owner"] != owner]
+            if len(kept) < len(votes):
+                _write(stream, kept)
+        return len(kept) < len(votes)
 
     def vote(self) -> Answer | None:
-        """The vote; None when nobody has it, or it has expired."""
+        """The vote, a healer's only where it is the only one; None when nobody has it, or it has expired."""
         with self._locked() as stream:
-            return _read(stream) or None
+            return next(iter(_read(stream)), None)
 
     @contextmanager
     def _locked(self) -> Iterator[TextIO]:
@@ -122,19 +134,27 @@ class VoteFile:
             yield stream
 
 
-def _read(stream: TextIO) -> Answer:
+def _go_together(one: str, other: object) -> bool:
+    return {str(one), other} == {LeaseMode.NO_CHANGE.value, LeaseMode.REPAIR.value}
+
+
+def _read(stream: TextIO) -> list[Answer]:
+    """The votes that have not expired, a healer's last."""
     stream.seek(0)
     try:
         lease: Answer = json.loads(stream.read() or "{}")
     except ValueError:
         # A torn write of a machine that lost its power: the vote was never acknowledged.
-        return {}
-    return lease if lease.get("expires", 0) > time.time() else {}
+        return []
+    beside = lease.pop("repair", {})
+    return [vote for vote in (lease, beside) if vote.get("expires", 0) > time.time()]
 
 
-def _write(stream: TextIO, lease: Answer) -> None:
+def _write(stream: TextIO, votes: list[Answer]) -> None:
+    first, *beside = sorted(votes, key=lambda vote: vote["mode"] == LeaseMode.REPAIR) or [{}]
+    content = {**first, "repair": beside[0]} if beside else first
     stream.seek(0)
     stream.truncate()
-    stream.write(json.dumps(lease))
+    stream.write(json.dumps(content))
     stream.flush()
     os.fsync(stream.fileno())

@@ -16,7 +16,7 @@ from typing import Any
 
 from trivet.agent.drain import SERVICES as DRAINED_SERVICES
 from trivet.agent.symptoms import Kind, Symptom, View, symptoms
-from trivet.health.facts import NodeFacts, decode
+from trivet.health.facts import LeaseMode, NodeFacts, decode
 from trivet.services.registry import SERVICES
 
 AGENT_OWNER = "agent@"
@@ -255,12 +255,22 @@ def held_back(view: View, policy: Policy) -> str | None:
 
 
 def _foreign_lease(view: View, policy: Policy) -> str | None:
-    """The lease of a rotation, a converge or a backup, whichever node voted for it."""
+    """The lease of a rotation or a converge, whichever node voted for it; beside a backup repairs go on."""
     for facts in (view.own, *view.peers.values()):
         vote = facts.host.vote
-        if vote is not None and not vote.owner.startswith(policy.lease_owner):
+        if vote is not None and keeps_off(vote.owner, vote.mode, policy.lease_owner):
             return f"{vote.owner} holds the lease for: {vote.purpose}"
     return None
+
+
+def keeps_off(owner: str, mode: object, own: str = AGENT_OWNER) -> bool:
+    """Whether a vote keeps healers from their work.
+
+    Args:
+        mode: a :class:`LeaseMode`; a vote of an older agent has none, and keeps everybody off.
+        own: how the owners begin that work together with this one.
+    """
+    return mode != LeaseMode.NO_CHANGE and not owner.startswith(own)
 
 
 def cluster_held_back(view: View) -> str | None:

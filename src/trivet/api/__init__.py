@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from trivet.ansible import load_environment
 from trivet.api.agents import pause, resume
 from trivet.api.clean import clean, left_behind
 from trivet.api.converge import converge
@@ -16,6 +17,7 @@ from trivet.api.exclusive import run_exclusively
 from trivet.api.measure import measured
 from trivet.api.recover import plan as plan_recovery
 from trivet.api.recover import recover
+from trivet.api.runs import run_details, runs
 from trivet.chaos import run_chaos
 
 __all__ = [
@@ -24,11 +26,14 @@ __all__ = [
     "converge",
     "events",
     "left_behind",
+    "load_environment",
     "measured",
     "pause",
     "plan_recovery",
     "recover",
     "resume",
     "run_chaos",
+    "run_details",
     "run_exclusively",
+    "runs",
 ]

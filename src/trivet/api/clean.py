@@ -8,18 +8,17 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from trivet.agent.journal import OPEN_STATES, is_change
 from trivet.errors import InputError, LeaseHeld, RemoteError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes, RemoteResult
-from trivet.run.lease import Lease, run_owner
+from trivet.run.recorded import recorded
 
 LIST_SECONDS = 120.0
 """A search cluster without a majority takes its time to say so."""
 CLEAR_SECONDS = 300.0
 USAGE_EXIT_CODE = 2
 """Of an agent that does not know a command."""
-INTERRUPTED = ("running", "halted")
-"""States of a journal whose change has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +121,10 @@ def clean(environment: Environment, shown: Leftovers, *, force: bool = False) ->
         refuse(environment, before, force=force)
         known = {flag.key for flag in shown.flags}
         wanted = [flag for flag in before.flags if flag.key in known]
-        with Lease(nodes, run_owner(), "clean"):
+        with recorded(nodes, "clean", "clean") as run:
             problems = _remove(nodes, wanted, expired=shown.selection.expired)
+            run.result = {"flags": [f"{flag.node or 'cluster'}: {flag.kind} {flag.subject}" for flag in wanted]}
+            run.failure = "; ".join(problems)
         after = _look(nodes, shown.selection)
     problems += [f"{name}: {why}" for name, why in after.silent.items()]
     there = {flag.key: flag for flag in after.flags}
@@ -263,5 +264,9 @@ def _interrupted(nodes: Nodes, silent: dict[str, str]) -> tuple[dict[str, Any], 
         if answer is None:
             silent[f"{result.node} (journal)"] = problem
             continue
-        journals |= {item["id"]: item for item in answer["journals"] if item["state"] in INTERRUPTED}
+        journals |= {
+            item["id"]: item
+            for item in answer["journals"]
+            if item["state"] in OPEN_STATES and is_change(item["change"])
+        }
     return tuple(journals.values())

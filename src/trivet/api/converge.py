@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from trivet.ansible import ensure_secrets, run_playbook
@@ -16,7 +14,7 @@ from trivet.errors import InputError
 from trivet.health.config import NODE_FILE, given_terms
 from trivet.model import Environment
 from trivet.remote import Nodes
-from trivet.run.lease import Lease, run_owner
+from trivet.run.recorded import recorded
 from trivet.services.host.contract import AGENT_PROGRAM
 from trivet.services.registry import lasting, settings_of
 
@@ -36,8 +34,11 @@ def converge(
             check_secrets(environment)
         else:
             ensure_secrets(environment)
-        with _lease(nodes):
-            return run_playbook(environment, "site.yml", check=check, listener=listener)
+        purpose = "converge --check" if check else "converge"
+        with recorded(nodes, "converge", purpose, leased=_have_agents(nodes)) as run:
+            result = run_playbook(environment, "site.yml", check=check, listener=listener)
+            run.result = {"changed": result.changed}
+            return result
 
 
 def _check_reachable(nodes: Nodes) -> None:
@@ -86,13 +87,8 @@ def _identities(nodes: Nodes) -> dict[str, dict[str, Any]]:
     return found
 
 
-@contextmanager
-def _lease(nodes: Nodes) -> Iterator[None]:
-    """Hold the lease of an environment that has agents already, so that a rotation and a converge never act at once."""
+def _have_agents(nodes: Nodes) -> bool:
+    """Whether a majority of the nodes has an agent that can give its vote: none has before the first converge."""
     members = nodes.environment.nodes
     agents = nodes.run_on(members, ["test", "-x", str(AGENT_PROGRAM.default)])
-    if sum(answer.code == 0 for answer in agents) <= len(members) // 2:
-        yield
-        return
-    with Lease(nodes, run_owner(), "converge"):
-        yield
+    return sum(answer.code == 0 for answer in agents) > len(members) // 2

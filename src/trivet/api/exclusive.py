@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import Callable, Sequence
 
 from trivet.errors import InputError, LeaseHeld
+from trivet.health.facts import LeaseMode
 from trivet.model import Environment
 from trivet.remote import Nodes
-from trivet.run.lease import Lease, run_owner
+from trivet.run.lease import HeldLease
+from trivet.run.recorded import recorded
 
 LOOK_SECONDS = 2.0
 END_SECONDS = 30.0
@@ -19,12 +21,20 @@ ENDED_WITH_THIS = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 def run_exclusively(
-    environment: Environment, command: Sequence[str], purpose: str, *, tell: Callable[[str], None] = lambda text: None
+    environment: Environment,
+    command: Sequence[str],
+    purpose: str,
+    *,
+    hands_off: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Run a program of this machine while no change of the environment can begin; its exit code.
 
+    The agents go on repairing beside it.
+
     :param command: the program and its arguments.
     :param purpose: what for, in words for another operator who is refused meanwhile.
+    :param hands_off: the agents repair nothing meanwhile either: for a program that works on the nodes itself.
     :param tell: takes a line when the program is ended because the lease was lost.
     :raises InputError: when there is no such program; nothing was touched.
     :raises LeaseHeld: when another run has the environment, or when the lease could not be renewed any more: the
@@ -33,19 +43,27 @@ def run_exclusively(
     for program in (command[0], ENDED_WITH_THIS[0]):
         if shutil.which(program) is None:
             raise InputError(f"{program} cannot be run: there is no such program here")
-    with Nodes(environment) as nodes, Lease(nodes, run_owner(), purpose) as lease:
-        process = subprocess.Popen([*ENDED_WITH_THIS, *command])
-        try:
-            while True:
-                try:
-                    return process.wait(timeout=LOOK_SECONDS)
-                except subprocess.TimeoutExpired:
-                    lease.check()
-        except LeaseHeld:
-            tell(f"the lease is lost: ending {command[0]}")
-            raise
-        finally:
-            _end(process)
+    mode = LeaseMode.HANDS_OFF if hands_off else LeaseMode.NO_CHANGE
+    with Nodes(environment) as nodes, recorded(nodes, "exclusive", purpose, mode=mode) as run:
+        code = _run(command, run.lease, tell)
+        run.result = {"program": command[0], "exit_code": code}
+        run.failure = f"{command[0]} ended with exit code {code}" if code else ""
+        return code
+
+
+def _run(command: Sequence[str], lease: HeldLease, tell: Callable[[str], None]) -> int:
+    process = subprocess.Popen([*ENDED_WITH_THIS, *command])
+    try:
+        while True:
+            try:
+                return process.wait(timeout=LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                lease.check()
+    except LeaseHeld:
+        tell(f"the lease is lost: ending {command[0]}")
+        raise
+    finally:
+        _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -22,7 +22,7 @@ from trivet.health.config import Member, NodeConfig
 from trivet.health.facts import NodeFacts, Unreachable
 from trivet.model import Environment, Node
 from trivet.remote import Nodes, observe
-from trivet.run.lease import Lease, run_owner
+from trivet.run.recorded import Recorded, recorded
 
 SERVICES = ("database", "redis", "search", "files")
 """What can be named: the words of a verdict."""
@@ -113,8 +113,12 @@ def recover(environment: Environment, service: str | None, *, tell: Tell = lambd
     :raises TrivetError: an act failed, or it did not end in time.
     """
     wanted = services(service)
-    with Nodes(environment) as nodes, Lease(nodes, run_owner(), f"recover {service or 'all services'}") as lease:
-        return _Run(nodes, wanted, lease, tell).run()
+    purpose = f"recover {service or 'all services'}"
+    with Nodes(environment) as nodes, recorded(nodes, "recover", purpose) as run:
+        recovery = _Recovering(nodes, wanted, run, tell).run()
+        run.result = {"done": list(recovery.done), "states": recovery.states}
+        run.failure = "; ".join(step.reason for step in recovery.left)
+        return recovery
 
 
 def services(service: str | None) -> frozenset[str]:
@@ -202,15 +206,15 @@ def order(remedy: Remedy) -> tuple[str, ...]:
     return ("repair", remedy.kind.value, *remedy.arguments)
 
 
-class _Run:
+class _Recovering:
     """One recovery under way."""
 
-    def __init__(self, nodes: Nodes, wanted: frozenset[str], lease: Lease, tell: Tell) -> None:
+    def __init__(self, nodes: Nodes, wanted: frozenset[str], run: Recorded, tell: Tell) -> None:
         self._nodes = nodes
         self._wanted = wanted
-        self._lease = lease
+        self._lease = run.lease
         self._tell = tell
-        self._owner = run_owner()
+        self._owner = run.owner
         self._memory: dict[str, Memory] = {}
         self._done: list[str] = []
         self._policy = Policy(attempts=3, services=wanted, lease_owner=self._owner, boot=0.0)

@@ -20,13 +20,16 @@ from trivet.cli.output import output_for
 def exclusive(
     env: Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")],
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND…", help="The program and its arguments.")],
-    purpose: Annotated[str, typer.Option(help="What for: whoever is refused meanwhile reads it.")] = "",
+    purpose: Annotated[str, typer.Option(help="What for. Shown to whoever is refused meanwhile.")] = "",
+    hands_off: Annotated[
+        bool, typer.Option("--hands-off", help="Stop the agents' repairs too: for a program that works on the nodes.")
+    ] = False,
 ) -> None:
-    """Run a program, such as a backup, while no change of the environment can begin; refuse it while one runs.
+    """Run a program, such as a backup, while nothing changes the environment.
 
-    The program has the environment's lease, as a rotation has. If the lease cannot be renewed any more, the program is
-    ended; so it is by Ctrl-C, SIGTERM, and a terminal that goes away. Exit code: the program's; 2 when it was refused
-    or its lease was lost, 130 when a signal ended it.
+    Refuses to start while a change runs; refuses every change until the program ends. The agents go on repairing,
+    unless you say --hands-off. The program ends with the lease, with Ctrl-C, SIGTERM, or your terminal.
+    Exit code: the program's; 2 when it was refused or lost the lease, 130 when a signal ended it.
 
     Example: trivet exclusive production --purpose "nightly backup" -- /usr/local/bin/backup --full
     """
@@ -36,6 +39,7 @@ def exclusive(
             load_environment(env),
             command,
             purpose or f"running {command[0]}",
+            hands_off=hands_off,
             tell=lambda text: output.event("lease", text=text),
         )
     raise typer.Exit(code)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, rotation, scale, status
+from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, rotation, runs, scale, status
 from trivet.errors import TrivetError
 from trivet.report import trivet_version
 
@@ -34,6 +34,7 @@ app.command(name="replace")(change.replace)
 app.command(name="scale-out")(scale.scale_out)
 app.command(name="scale-in")(scale.scale_in)
 app.add_typer(rotation.app, name="rotation")
+app.command(name="runs")(runs.runs)
 app.command(name="clean")(clean.clean)
 app.command(name="exclusive")(exclusive.exclusive)
 app.add_typer(heal.app, name="agent")

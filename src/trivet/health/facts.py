@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from typing import Any, TypeVar, Union
 
 
@@ -300,11 +301,28 @@ class Drain(Flag):
     reason: str = ""
 
 
+class LeaseMode(StrEnum):
+    """What a lease keeps others from.
+
+    Two leases may be held at the same time when neither keeps the other's owner from its work: a repair beside a
+    backup. Every other pair excludes each other.
+    """
+
+    HANDS_OFF = "hands-off"
+    """Nobody else acts on the environment, no healer either."""
+    NO_CHANGE = "no-change"
+    """Nobody changes the environment; healers go on."""
+    REPAIR = "repair"
+    """What a healer takes while it repairs what concerns the cluster."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vote(Flag):
     """This node's vote in the environment's lease, and what its owner wants it for."""
 
     purpose: str = ""
+    mode: str = LeaseMode.HANDS_OFF
+    """A :class:`LeaseMode`; what an older agent wrote has none, and keeps everybody off."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, o
 from trivet.rotation.progress import Progress
 from trivet.rotation.view import View
 from trivet.run.events import Listener
-from trivet.run.journal import Journal, StepTime, newest_first
+from trivet.run.journal import Journal, StepTime, changes
 from trivet.run.lease import HeldLease
 from trivet.run.stop import StopRequest
 
@@ -70,7 +70,7 @@ class Planner:
                 f"{self._environment.size}: a rollback gives size {present} back"
             )
             change = replace(change, size_before=present)
-        history = newest_first(self._cluster.journals.summaries())
+        history = changes(self._cluster.journals.summaries())
         roles = {name: view.roles[name] for name in view.roles if name in change.nodes}
         return Plan(
             self._environment.name,

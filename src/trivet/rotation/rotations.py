@@ -18,7 +18,7 @@ from trivet.rotation.plan import Plan, PlannedNode
 from trivet.rotation.progress import Progress, progress_of
 from trivet.rotation.view import View
 from trivet.run.events import Listener
-from trivet.run.journal import Journal, bring_together, newest_first, rolled_back
+from trivet.run.journal import Journal, bring_together, changes, rolled_back
 from trivet.run.lease import HeldLease, run_owner
 from trivet.run.report import leave_report, reported
 from trivet.run.stop import StopRequest
@@ -140,7 +140,7 @@ class Rotations:
         Keys: those of ``trivet-agent journal list``, and finished, current, step, remaining, held_by, lines.
         """
         with self._connect(self._environment) as cluster:
-            listed = newest_first(cluster.journals.summaries())
+            listed = changes(cluster.journals.summaries())
             if not listed:
                 return {}
             # A change of web nodes is told too, but never hides a rolling one that waits for a verb.
@@ -165,7 +165,7 @@ class Rotations:
     def history(self) -> list[dict[str, Any]]:
         """Summaries of all changes that the nodes remember, the newest first."""
         with self._connect(self._environment) as cluster:
-            return newest_first(cluster.journals.summaries())
+            return changes(cluster.journals.summaries())
 
     def pending_restart(self) -> tuple[str, ...]:
         """Names of the nodes whose changed configuration waits for a restart."""
@@ -180,7 +180,7 @@ class Rotations:
         :raises TrivetError: when there is no such journal, or the files cannot be written.
         """
         with self._connect(self._environment) as cluster:
-            known = [item["id"] for item in newest_first(cluster.journals.summaries())]
+            known = [item["id"] for item in changes(cluster.journals.summaries())]
             if not known or (journal and journal not in known):
                 raise InputError(
                     f"{self._environment.name} has no journal {journal}".rstrip(),
@@ -281,7 +281,7 @@ class Rotations:
 
         :raises InputError: when there is none.
         """
-        found = [item for item in newest_first(cluster.journals.summaries()) if item["state"] in OPEN_STATES]
+        found = [item for item in changes(cluster.journals.summaries()) if item["state"] in OPEN_STATES]
         if not found:
             raise InputError(
                 f"{self._environment.name} has no change that was broken off",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal of a change: every step of every node, written before and after it, one JSON line each.
+"""The journal of a run: of a change every step of every node, written before and after it, one JSON line each.
 
 It lives with the environment: each line goes to every node (``trivet-agent journal``) and to a copy on this machine. A
 step that takes something away from the cluster begins only when a majority of the nodes has its line on disk, so that
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trivet.agent.journal import KEPT_JOURNALS, OPEN_STATES, merge, parse
+from trivet.agent.journal import KEPT_JOURNALS, OPEN_STATES, is_change, merge, parse
 from trivet.errors import ChangeHalted
 from trivet.run.copies import JournalCopies, Line
 from trivet.run.directories import journals_directory
@@ -53,7 +53,11 @@ class Journal:
         """A new journal without lines."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         name = f"{stamp}-{owner.replace('/', '-')}"
-        return cls(name, copies, journals_directory(label) / f"{name}.jsonl", [])
+        folder = journals_directory(label)
+        # This process may have begun another run within this second.
+        names = [name, *(f"{name}-{number}" for number in range(2, 100))]
+        free = next(name for name in names if not (folder / f"{name}.jsonl").exists())
+        return cls(free, copies, folder / f"{free}.jsonl", [])
 
     @classmethod
     def reopened(cls, label: str, id: str, copies: JournalCopies) -> Journal:
@@ -114,7 +118,7 @@ class Journal:
 
 
 def bring_together(label: str, copies: JournalCopies) -> None:
-    """Complete the nodes' copies of earlier journals where they differ.
+    """Complete the nodes' copies of the journals of earlier changes where they differ.
 
     A runner that was killed may have left its last line on one node only, and a machine that replaced another has the
     end of a journal only: such a line would be gone with the next node that gets a new machine, and a change that was
@@ -127,11 +131,13 @@ def bring_together(label: str, copies: JournalCopies) -> None:
 
 
 def _differing(listed: Mapping[str, list[dict[str, Any]]]) -> list[str]:
-    """Of the journals that no node may have forgotten yet, those that not every node has up to the same line."""
+    """Of the changes' journals that no node may have forgotten yet, those that not every node has up to one line."""
     stands: dict[str, list[tuple[str, float | None]]] = {}
+    others = {item["id"] for summaries in listed.values() for item in summaries if not is_change(item["change"])}
     for summaries in listed.values():
         for summary in summaries:
-            stands.setdefault(summary["id"], []).append((summary["state"], summary["last"]))
+            if summary["id"] not in others:
+                stands.setdefault(summary["id"], []).append((summary["state"], summary["last"]))
     kept = sorted(stands)[-KEPT_JOURNALS:]
     return [name for name in kept if len(stands[name]) < len(listed) or len(set(stands[name])) > 1]
 
@@ -141,6 +147,11 @@ def _need_majority(answers: int, copies: JournalCopies, what: str) -> None:
         raise ChangeHalted(
             f"the journal could be {what} on {answers} of {len(copies.nodes)} nodes only; a majority is needed"
         )
+
+
+def changes(listed: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Of the runs that any node knows the changes, the newest first: what others wait for until it is over."""
+    return [item for item in newest_first(listed) if is_change(item["change"])]
 
 
 def newest_first(listed: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from trivet.errors import LeaseHeld, RemoteError
+from trivet.health.facts import LeaseMode
 from trivet.remote import Nodes
 
 # A runner that loses its network for a minute keeps its lease; one that was killed holds others up no longer than this.
@@ -41,12 +42,30 @@ class HeldLease(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One node's vote as it stands: who has it, since when, what for, and until when (epoch seconds of the node)."""
+    """One node's vote as it stands.
+
+    :param since: moment in UTC, in words.
+    :param expires: epoch seconds by the clock of the node.
+    :param mode: what others are kept from; an older agent's vote has none, and keeps everybody off.
+    """
 
     owner: str
     purpose: str
     since: str
     expires: float
+    mode: str = LeaseMode.HANDS_OFF
+
+    @property
+    def told(self) -> str:
+        """Who has it, since when and what for, in words."""
+        return f"{self.owner} since {_moment(self.since)} ({self.purpose})"
+
+
+def _moment(since: str) -> str:
+    """A moment without its day when that is today, and without its seconds."""
+    day, _, clock = since.removesuffix(" UTC").rpartition(" ")
+    hour = clock[:5]
+    return f"{hour} UTC" if day in ("", time.strftime("%Y-%m-%d", time.gmtime())) else f"{day} {hour} UTC"
 
 
 class Lease:
@@ -54,6 +73,7 @@ class Lease:
 
     :param owner: unique for this run.
     :param purpose: what for, in words for another operator.
+    :param mode: what others are kept from meanwhile; a healer goes on beside :attr:`LeaseMode.NO_CHANGE`.
     :param patience: wait for a lease that nobody renews any more (its owner died) until it expires, and take it over.
     :param tell: takes a line of progress.
     :raises LeaseHeld: when no majority of the nodes gives its vote; says who has it, since when and what for.
@@ -65,12 +85,14 @@ class Lease:
         owner: str,
         purpose: str,
         *,
+        mode: LeaseMode = LeaseMode.HANDS_OFF,
         patience: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._nodes = nodes
         self._owner = owner
         self._purpose = purpose
+        self._mode = mode
         self._patience = patience
         self._tell = tell
         self._ended = threading.Event()
@@ -84,7 +106,7 @@ class Lease:
         if refusals is not None:
             self._give_back()
             if not self._patience:
-                raise LeaseHeld("another run has the environment: " + refusals)
+                raise self._held(votes(self._nodes, but=self._owner), refusals)
             asked = self._take_over(refusals)
         self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
         self._thread.start()
@@ -112,26 +134,41 @@ class Lease:
         """
         before = votes(self._nodes, but=self._owner)
         if not before:
-            raise LeaseHeld("another run has the environment: " + refusals)
+            raise self._held(before, refusals)
         left = max(vote.expires for vote in before.values()) - time.time()
         holder = next(iter(before.values()))
         self._tell(
-            f"the lease is held by {holder.owner} since {holder.since} for: {holder.purpose}; "
-            f"unless it is renewed it expires in {max(left, 0):.0f} s, and is taken over then"
+            f"{self._label} is locked by {holder.told}; "
+            f"unless the lease is renewed it expires in {max(left, 0):.0f} s, and is taken over then"
         )
         deadline = _now() + LEASE_SECONDS + 2 * RENEW_SECONDS
         while _now() < deadline:
             time.sleep(POLL_SECONDS)
             now = votes(self._nodes, but=self._owner)
             if any(name in before and vote.expires > before[name].expires for name, vote in now.items()):
-                raise LeaseHeld("another run has the environment, and renews its lease: " + refusals)
+                raise self._held(now, refusals, "; it renews its lease")
             asked = _now()
             refusal = self._vote() if len(now) <= len(self._nodes.environment.nodes) // 2 else refusals
             if refusal is None:
                 self._tell(f"took the lease over from {holder.owner}, whose run is gone")
                 return asked
             refusals = refusal
-        raise LeaseHeld("another run has the environment: " + refusals)
+        raise self._held(votes(self._nodes, but=self._owner), refusals)
+
+    def _held(self, given: Mapping[str, Vote], refusals: str, more: str = "") -> LeaseHeld:
+        """The refusal in words: who has the lease, or why no majority gave its vote.
+
+        :param given: votes of others.
+        """
+        holder = _majority_owner(given, self._nodes) or next(iter(given.values()), None)
+        next_command = f"wait, or see: trivet runs {self._label}"
+        if holder is None:
+            return LeaseHeld(f"no majority of the nodes of {self._label} gave its vote: {refusals}", next_command)
+        return LeaseHeld(f"{self._label} is locked by {holder.told}{more}", next_command)
+
+    @property
+    def _label(self) -> str:
+        return self._nodes.environment.label
 
     def _vote(self) -> str | None:
         environment = self._nodes.environment
@@ -144,6 +181,8 @@ class Lease:
             self._purpose,
             "--seconds",
             str(LEASE_SECONDS),
+            # An agent from before the modes takes a vote without one, which keeps everybody off.
+            *(("--mode", self._mode.value) if self._mode is not LeaseMode.HANDS_OFF else ()),
         )
         granted, words = 0, []
         for node in environment.nodes:
@@ -177,21 +216,30 @@ def votes(nodes: Nodes, but: str = "") -> dict[str, Vote]:
 
     :param but: an owner whose votes are left out.
     """
-    found = {}
+    return {name: vote for name, vote in asked_votes(nodes).items() if vote is not None and vote.owner != but}
+
+
+def asked_votes(nodes: Nodes) -> dict[str, Vote | None]:
+    """What each node that answers says of its vote; None where nobody has it."""
+    found: dict[str, Vote | None] = {}
     for node in nodes.environment.nodes:
         try:
             lease = nodes.agent(node, "lease", "show", timeout=15)["lease"]
         except RemoteError:
             continue
-        if lease and lease["owner"] != but:
-            found[node.name] = Vote(lease["owner"], lease["purpose"], lease["since_text"], lease["expires"])
+        found[node.name] = _vote_of(lease) if lease else None
     return found
+
+
+def _vote_of(lease: Mapping[str, Any]) -> Vote:
+    mode = lease.get("mode", LeaseMode.HANDS_OFF)
+    return Vote(lease["owner"], lease["purpose"], lease["since_text"], lease["expires"], mode)
 
 
 def lease_holder(nodes: Nodes) -> str | None:
     """Who holds the lease, since when and what for, in words; None when no owner has a majority of the votes."""
     vote = _majority_owner(votes(nodes), nodes)
-    return f"{vote.owner} since {vote.since} for: {vote.purpose}" if vote else None
+    return vote.told if vote else None
 
 
 def _majority_owner(given: Mapping[str, Vote], nodes: Nodes) -> Vote | None:

@@ -25,7 +25,7 @@ from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
 from trivet.rotation.priorities import core_priorities
 from trivet.run.copies import JournalCopies, NodeJournals
-from trivet.run.journal import Journal, newest_first
+from trivet.run.journal import Journal, changes
 from trivet.run.lease import Lease, run_owner
 from trivet.run.report import reported
 from trivet.run.stop import StopRequest
@@ -133,7 +133,7 @@ class _Scaling:
 
         :raises TrivetError: when it is refused.
         """
-        journals = newest_first(copies.summaries())
+        journals = changes(copies.summaries())
         refuse_rolling(self._environment, journals)
         if ended := gone_through(self._environment, journals, copies, self._command()):
             return _Intent(plan_of(ended), ended)

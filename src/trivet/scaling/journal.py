@@ -17,7 +17,7 @@ from trivet.remote import Nodes, observe
 from trivet.rotation.change import is_rolling
 from trivet.rotation.view import view_of
 from trivet.run.copies import JournalCopies
-from trivet.run.journal import Journal, newest_first
+from trivet.run.journal import Journal, changes
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, WHAT_HAPPENS, InStep, ScalePlan, machine_of
 from trivet.scaling.record import Progress, WebHost
 
@@ -34,7 +34,7 @@ def open_journal(
     :raises ChangeHalted: when no majority of the nodes has a journal, or its first line.
     """
     continued = None
-    for item in newest_first(copies.summaries()):
+    for item in changes(copies.summaries()):
         if not _is_open(item):
             continue
         journal = Journal.reopened(environment.label, item["id"], copies)

@@ -22,10 +22,11 @@ from trivet.agent.errors import AgentError
 from trivet.agent.events import EventJournal
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.heal import Healer, Places, Settings
-from trivet.agent.lease import VoteFile
+from trivet.agent.lease import LeaseRefused, VoteFile
 from trivet.agent.symptoms import Kind, Remedy
 from trivet.health.collectors import files
 from trivet.health.config import Member, NodeConfig
+from trivet.health.facts import LeaseMode
 
 SECRET = "a-secret-of-this-environment"
 MEMBERS = tuple(Member(name, number, f"127.0.0.{number}") for number, name in enumerate(NAMES, 1))
@@ -203,6 +204,34 @@ def test_a_lease_that_only_others_voted_for_stops_the_repair(world: World) -> No
     world.rounds(3)
     assert world.acts == []
     assert "repair failed" in world.events("n2")
+
+
+def test_beside_a_backup_a_node_is_repaired(world: World) -> None:
+    world.cluster = views.stopped(world.cluster, "n2", "nginx")
+    for name in ("n1", "n2", "n3"):
+        VoteFile(world.places(name).lease).acquire("backup", "nightly", 60.0, LeaseMode.NO_CHANGE)
+    world.rounds(4)
+    assert world.acts == [("n2", Remedy(Kind.START, ("nginx",)))]
+
+
+def test_beside_a_backup_the_elected_bootstraps(world: World) -> None:
+    world.cluster = views.outage(7, 9, 8)
+    files = [VoteFile(world.places(name).lease) for name in ("n1", "n2", "n3")]
+    for file in files:
+        file.acquire("backup", "nightly", 60.0, LeaseMode.NO_CHANGE)
+    world.rounds(5)
+    assert world.acts == [("n2", Remedy(Kind.BOOTSTRAP, (f"{UUID}:9",)))]
+    # The healer gave its vote back, and the backup still has its own.
+    for file in files:
+        assert [file.release("agent@n2"), file.release("backup")] == [False, True]
+
+
+def test_a_rotation_is_refused_while_a_healer_repairs(world: World) -> None:
+    file = VoteFile(world.places("n1").lease)
+    file.acquire("agent@n2", "repair of galera", 60.0, LeaseMode.REPAIR)
+    with pytest.raises(LeaseRefused, match="agent@n2"):
+        file.acquire("rotation-1", "upscale", 60.0)
+    file.acquire("backup", "nightly", 60.0, LeaseMode.NO_CHANGE)
 
 
 def test_a_stopped_service_is_started_once_and_told_once(world: World) -> None:

@@ -25,7 +25,7 @@ from trivet.agent.repair import (
     owner,
 )
 from trivet.agent.symptoms import Kind, Remedy, View, symptoms
-from trivet.health.facts import Flag, RedisInstance, SentinelView
+from trivet.health.facts import Flag, LeaseMode, RedisInstance, SentinelView
 
 POLICY = Policy()
 LOOK_SECONDS = 5.0
@@ -141,6 +141,12 @@ def test_a_healthy_cluster_is_left_alone() -> None:
 @given(clusters(), st.sampled_from(NAMES), st.sampled_from(NAMES))
 def test_nothing_is_repaired_during_a_rotation(cluster: Cluster, voter: str, name: str) -> None:
     assert acts(views.view(views.leased(cluster, voter), name)) == []
+
+
+@given(clusters(), st.sampled_from(NAMES), st.sampled_from(NAMES))
+def test_a_backup_keeps_no_repair_from_being_made(cluster: Cluster, voter: str, name: str) -> None:
+    beside = views.leased(cluster, voter, by="backup", mode=LeaseMode.NO_CHANGE)
+    assert acts(views.view(beside, name)) == acts(views.view(cluster, name))
 
 
 @given(clusters(), st.sampled_from(NAMES))

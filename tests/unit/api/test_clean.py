@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +84,9 @@ class FakeNodes:
         answer = {"flags": world.flags_of(name), "unknown": world.unknown, "lease": world.lease}
         return RemoteResult(name, 0, json.dumps(answer), "")
 
+    def at_once(self, question: Callable[[Node], Any], nodes: Iterable[Node]) -> list[Any]:
+        return [question(node) for node in nodes]
+
     def run(self, node: Node, words: list[str], timeout: float = 30.0) -> None:
         self.world.done.append((node.name, *words[1:3]))
 
@@ -105,7 +108,8 @@ class FakeNodes:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = World()
     monkeypatch.setattr(FakeNodes, "world", made, raising=False)
     # The package has the function of that name in the module's place.
@@ -200,7 +204,7 @@ def test_a_live_lease_names_the_next_command(world: World) -> None:
 @pytest.mark.parametrize("state", ["running", "halted"])
 def test_an_interrupted_rotation_keeps_its_flags_unless_forced(world: World, state: str) -> None:
     world.nodes["node-1"] = [flag(), flag("drain", "redis", "two")]
-    world.journals = [{"id": "42", "owner": "one", "state": state, "change": "upscale"}]
+    world.journals = [{"id": "42", "owner": "one", "state": state, "change": {"kind": "resize"}}]
     result = CliRunner().invoke(app, ["clean", "test", "--yes"])
     assert isinstance(result.exception, InputError)
     assert "42 of one" in result.exception.message and "--force" in result.exception.message
@@ -215,7 +219,7 @@ def test_an_interrupted_rotation_keeps_its_flags_unless_forced(world: World, sta
 @pytest.mark.parametrize("state", ["done", "aborted", "rolled back"])
 def test_a_rotation_that_has_ended_needs_nothing(world: World, state: str) -> None:
     world.nodes["node-1"] = [flag()]
-    world.journals = [{"id": "42", "owner": "one", "state": state, "change": "upscale"}]
+    world.journals = [{"id": "42", "owner": "one", "state": state, "change": {"kind": "resize"}}]
     assert run("--yes")[0] == 0
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from trivet.ansible.playbook import PlaybookResult
 from trivet.api import converge
 from trivet.errors import InputError
 from trivet.model import Environment, Node
 from trivet.remote import RemoteResult
+from trivet.run.recorded import Recorded
 
 # The package's name "converge" is the function.
 converge_module = sys.modules["trivet.api.converge"]
@@ -37,10 +40,17 @@ class World:
         )
         self.identities: dict[str, str] = {}
         self.done: list[str] = []
+        self.purposes: list[tuple[str, str, bool]] = []
+        self.results: list[dict[str, Any]] = []
+        self.agents = 0
 
     def set_up(self, **changed: Any) -> None:
         for number, name in enumerate(NAMES, 1):
             self.identities[name] = json.dumps({**OURS, "id": number, **changed})
+
+    def playbook(self, *_arguments: object, **_options: object) -> PlaybookResult:
+        self.done.append("playbook")
+        return PlaybookResult(changed=3)
 
     # As Nodes:
     def __enter__(self) -> World:
@@ -49,7 +59,16 @@ class World:
     def __exit__(self, *_: object) -> None:
         return None
 
+    @contextmanager
+    def recorded(self, nodes: World, kind: str, purpose: str, *, leased: bool) -> Iterator[Recorded]:
+        self.purposes.append((kind, purpose, leased))
+        run = Recorded(None, "alice@laptop:1", "journal")  # type: ignore[arg-type]
+        yield run
+        self.results.append(run.result)
+
     def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
+        if command[0] == "test":
+            return [RemoteResult(node.name, int(count >= self.agents), "", "") for count, node in enumerate(nodes)]
         if command[0] != "cat":
             return [RemoteResult(node.name, 0 if command == ["true"] else 1, "", "") for node in nodes]
         return [
@@ -64,7 +83,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(converge_module, "Nodes", lambda _environment: world)
     monkeypatch.setattr(converge_module, "ensure_secrets", lambda _environment: world.done.append("secrets"))
     monkeypatch.setattr(converge_module, "check_secrets", lambda _environment: world.done.append("checked"))
-    monkeypatch.setattr(converge_module, "run_playbook", lambda *_args, **_options: world.done.append("playbook"))
+    monkeypatch.setattr(converge_module, "run_playbook", world.playbook)
+    monkeypatch.setattr(converge_module, "recorded", world.recorded)
     return world
 
 
@@ -77,6 +97,15 @@ def with_secrets(world: World) -> None:
 def test_bare_nodes_get_secrets_and_are_set_up(world: World) -> None:
     converge(world.environment)
     assert world.done == ["secrets", "playbook"]
+    assert world.purposes == [("converge", "converge", False)]
+    assert world.results == [{"changed": 3}]
+
+
+@pytest.mark.parametrize(("agents", "leased"), [(1, False), (2, True), (3, True)])
+def test_the_lease_is_held_as_soon_as_a_majority_has_an_agent(world: World, agents: int, *, leased: bool) -> None:
+    world.agents = agents
+    converge(world.environment)
+    assert world.purposes == [("converge", "converge", leased)]
 
 
 def test_nodes_that_are_its_own_are_set_up_again(world: World) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ from trivet.api import exclusive
 from trivet.api.exclusive import run_exclusively
 from trivet.cli.exclusive import ended_by_signals
 from trivet.errors import InputError, LeaseHeld
+from trivet.health.facts import LeaseMode
 from trivet.model import Environment
+from trivet.run.recorded import Recorded
 
 
 class World:
@@ -28,15 +32,21 @@ class World:
         self.purpose = ""
         self.lost = False
         self.released = 0
+        self.mode: LeaseMode | None = None
+        self.recorded_runs: list[tuple[str, dict[str, Any], str]] = []
 
     def nodes(self, environment: Environment) -> World:
         return self
 
-    def lease(self, nodes: World, owner: str, purpose: str) -> World:
+    @contextmanager
+    def recorded(self, nodes: World, kind: str, purpose: str, *, mode: LeaseMode) -> Iterator[Recorded]:
         if self.holder:
-            raise LeaseHeld(f"another run has the environment: {self.holder}")
-        self.purpose = purpose
-        return self
+            raise LeaseHeld(f"shop is locked by {self.holder}")
+        self.purpose, self.mode = purpose, mode
+        run = Recorded(self, "alice@laptop:1", "journal")
+        with self:
+            yield run
+        self.recorded_runs.append((kind, run.result, run.failure))
 
     def check(self) -> None:
         if self.lost:
@@ -53,7 +63,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(exclusive, "Nodes", world.nodes)
-    monkeypatch.setattr(exclusive, "Lease", world.lease)
+    monkeypatch.setattr(exclusive, "recorded", world.recorded)
     monkeypatch.setattr(exclusive, "LOOK_SECONDS", 0.05)
     return world
 
@@ -68,6 +78,17 @@ def python(code: str) -> list[str]:
 def test_the_programs_exit_code_is_the_answer_and_the_lease_is_given_back(world: World) -> None:
     assert run_exclusively(ENVIRONMENT, python("raise SystemExit(7)"), "backup") == 7
     assert (world.purpose, world.released) == ("backup", 2)
+    result = {"program": sys.executable, "exit_code": 7}
+    assert world.recorded_runs == [("exclusive", result, f"{sys.executable} ended with exit code 7")]
+
+
+@pytest.mark.parametrize(("hands_off", "mode"), [(False, LeaseMode.NO_CHANGE), (True, LeaseMode.HANDS_OFF)])
+def test_agents_go_on_repairing_beside_it_unless_hands_are_kept_off(
+    world: World, mode: LeaseMode, *, hands_off: bool
+) -> None:
+    assert run_exclusively(ENVIRONMENT, python(""), "backup", hands_off=hands_off) == 0
+    assert world.mode is mode
+    assert world.recorded_runs[0][2] == ""
 
 
 def test_nothing_is_run_while_another_run_has_the_environment(world: World, tmp_path: Any) -> None:
@@ -113,8 +134,9 @@ def test_a_signal_ends_the_program_before_the_lease_is_given_back(number: signal
 KILLED = """
 import contextlib, sys
 from trivet.api import exclusive
+from trivet.run.recorded import Recorded
 exclusive.Nodes = lambda environment: contextlib.nullcontext()
-exclusive.Lease = lambda *unused: contextlib.nullcontext()
+exclusive.recorded = lambda *unused, **mode: contextlib.nullcontext(Recorded(None, "", ""))
 code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 exclusive.run_exclusively(None, [sys.executable, "-c", code], "backup")
 """

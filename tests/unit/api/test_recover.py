@@ -6,7 +6,8 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,8 @@ from trivet.cli.main import app
 from trivet.errors import InputError, LeaseHeld, RemoteError, TrivetError
 from trivet.model import Environment, Node
 from trivet.remote import RemoteResult
+from trivet.run.lease import run_owner
+from trivet.run.recorded import Recorded
 
 api_recover = importlib.import_module("trivet.api.recover")
 ENVIRONMENT = Environment(
@@ -123,13 +126,21 @@ class FakeNodes:
 class FakeLease:
     held_by = ""
 
-    def __init__(self, nodes: FakeNodes, owner: str, purpose: str) -> None:
-        del owner, purpose
+    def __init__(self, nodes: FakeNodes) -> None:
         self._world = nodes.world
+
+    @classmethod
+    @contextmanager
+    def recorded(cls, nodes: FakeNodes, kind: str, purpose: str) -> Iterator[Recorded]:
+        assert kind == "recover" and purpose.startswith("recover ")
+        with cls(nodes) as lease:
+            run = Recorded(lease, run_owner(), "journal")
+            yield run
+            nodes.world.recorded = run
 
     def __enter__(self) -> FakeLease:
         if self.held_by:
-            raise LeaseHeld(f"another run has the environment: {self.held_by}")
+            raise LeaseHeld(f"shop is locked by {self.held_by}")
         self._world.leased = True
         return self
 
@@ -154,7 +165,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     for name in ("trivet.api.recover", "trivet.api.events", "trivet.api.agents"):
         monkeypatch.setattr(importlib.import_module(name), "Nodes", FakeNodes)
-    monkeypatch.setattr(api_recover, "Lease", FakeLease)
+    monkeypatch.setattr(api_recover, "recorded", FakeLease.recorded)
     monkeypatch.setattr(api_recover, "time", Clock)
     monkeypatch.setattr(command, "load_environment", lambda _name: ENVIRONMENT)
     return made

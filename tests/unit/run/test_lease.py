@@ -11,6 +11,7 @@ import pytest
 from environments import environment
 
 from trivet.errors import LeaseHeld, RemoteError
+from trivet.health.facts import LeaseMode
 from trivet.model import Node
 from trivet.remote import Nodes
 from trivet.run import lease as lease_module
@@ -26,8 +27,10 @@ class Votes:
         self.environment = environment()
         self.owners: dict[str, str | None] = dict.fromkeys(("node-1", "node-2", "node-3"), OWN)
         self.renewals = 0
+        self.asked: list[tuple[str, ...]] = []
 
     def agent(self, node: Node, *words: str, timeout: float) -> dict[str, Any]:
+        self.asked.append(words)
         owner = self.owners[node.name]
         if owner is None:
             raise RemoteError(f"{node.name} does not answer")
@@ -93,3 +96,25 @@ def test_it_is_lost_when_it_could_not_be_renewed_until_others_may_have_it(
         later = lease_module._now() + lease_module.LEASE_SECONDS
         monkeypatch.setattr(lease_module, "_now", lambda: later)
         assert lost(lease)
+
+
+def test_who_is_refused_reads_who_has_it_since_when_what_for_and_where_to_look(votes: Votes) -> None:
+    votes.owners = dict.fromkeys(votes.owners, OTHER)
+    with pytest.raises(LeaseHeld) as raised, Lease(cast("Nodes", votes), OWN, "backup"):
+        pass
+    assert raised.value.message == f"test is locked by {OTHER} since 12:00 UTC (resize)"
+    assert raised.value.next_command == "wait, or see: trivet runs test"
+
+
+def test_nodes_that_do_not_answer_are_told_when_nobody_has_the_lease(votes: Votes) -> None:
+    votes.owners = dict.fromkeys(votes.owners)
+    with pytest.raises(LeaseHeld, match="no majority of the nodes of test gave its vote: node-1 does not answer"):
+        Lease(cast("Nodes", votes), OWN, "backup").__enter__()
+
+
+@pytest.mark.parametrize(("mode", "said"), [(LeaseMode.HANDS_OFF, ()), (LeaseMode.NO_CHANGE, ("--mode", "no-change"))])
+def test_an_agent_is_told_the_mode_only_where_an_older_one_would_keep_others_off_anyway(
+    votes: Votes, mode: LeaseMode, said: tuple[str, ...]
+) -> None:
+    with Lease(cast("Nodes", votes), OWN, "backup", mode=mode):
+        assert votes.asked[-1][8:] == said

@@ -27,7 +27,7 @@ from trivet.health.config import (
     NodeConfig,
 )
 from trivet.health.external import Deadline, run, unit_state
-from trivet.health.facts import Disk, Drain, Flag, HostFacts, Vote
+from trivet.health.facts import Disk, Drain, Flag, HostFacts, LeaseMode, Vote
 from trivet.health.flags import flag_of
 
 PACKAGE_LOCKS = (
@@ -175,4 +175,7 @@ def in_force(content: Any, now: float) -> Flag | None:
 def vote(content: Any, now: float) -> Vote | None:
     """The vote from the content of the lease's file; an expired one counts as none."""
     flag = in_force(content, now)
-    return None if flag is None else Vote(**asdict(flag), purpose=str(content.get("purpose", "")))
+    if flag is None:
+        return None
+    mode = str(content.get("mode", LeaseMode.HANDS_OFF))
+    return Vote(**asdict(flag), purpose=str(content.get("purpose", "")), mode=mode)
