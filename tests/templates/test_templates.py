@@ -16,8 +16,8 @@ from trivet.agent.alerts import Alerts
 from trivet.agent.haproxy import BACKEND_SERVICES
 from trivet.agent.heal import Settings
 from trivet.health.config import BRICK, KEEPALIVED_ALIVE, NodeConfig
-from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
 from trivet.rotation.gateway_move import ANNOUNCED_SECONDS
+from trivet.services.gateway.facts import KEEPALIVED_SILENCE_SECONDS
 
 NODES = ["production-1", "production-2", "production-3"]
 ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))

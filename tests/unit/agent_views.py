@@ -9,27 +9,15 @@ from typing import Any
 from trivet.agent.election import MemberReport
 from trivet.agent.symptoms import View
 from trivet.health.config import NodeConfig
-from trivet.health.facts import (
-    BrickHeal,
-    DatabaseFacts,
-    Drain,
-    FilesFacts,
-    Flag,
-    GatewayFacts,
-    HostFacts,
-    LeaseMode,
-    NodeFacts,
-    Page,
-    ProxiesFacts,
-    ProxyServer,
-    RedisFacts,
-    RedisInstance,
-    SearchFacts,
-    SentinelView,
-    Vote,
-    WebFacts,
-)
+from trivet.health.facts import Drain, Flag, HostFacts, LeaseMode, NodeFacts, Vote, by_name
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.files.facts import BrickHeal, FilesFacts
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
 from trivet.services.redis.contract import INSTANCES
+from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.search.facts import SearchFacts
+from trivet.services.web.facts import Page, WebFacts
 
 NAMES = ("n1", "n2", "n3")
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
@@ -56,28 +44,38 @@ def node(number: int, count: int = 3) -> NodeFacts:
     return NodeFacts(
         node=f"n{number}",
         address=f"10.0.0.{number}",
-        gateway=GatewayFacts(keepalived="active", haproxy="active"),
-        proxies=ProxiesFacts(
-            servers=tuple(
-                ProxyServer(backend="db_writer", server=f"n{n}", server_id=n, status="UP", backup=n > 1)
-                for n in numbers
-            )
-        ),
-        web=WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
-        database=DatabaseFacts(
-            unit="active", wsrep=True, cluster_status="Primary", state="Synced", ready=True, connected=True, size=count
-        ),
-        redis=RedisFacts(instances=dict.fromkeys(INSTANCES, role), sentinels=dict.fromkeys(INSTANCES, sentinel)),
-        search=SearchFacts(unit="active", status="green", nodes=count),
-        files=FilesFacts(
-            glusterd="active",
-            volume_status="Started",
-            replicas=count,
-            brick_online=True,
-            self_heal_online=True,
-            heal=tuple(BrickHeal(brick=f"n{n}:/srv/brick", connected=True, pending=0, split_brain=0) for n in numbers),
-            mounted=True,
-            writable=True,
+        services=by_name(
+            GatewayFacts(keepalived="active", haproxy="active"),
+            ProxiesFacts(
+                servers=tuple(
+                    ProxyServer(backend="db_writer", server=f"n{n}", server_id=n, status="UP", backup=n > 1)
+                    for n in numbers
+                )
+            ),
+            WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
+            DatabaseFacts(
+                unit="active",
+                wsrep=True,
+                cluster_status="Primary",
+                state="Synced",
+                ready=True,
+                connected=True,
+                size=count,
+            ),
+            RedisFacts(instances=dict.fromkeys(INSTANCES, role), sentinels=dict.fromkeys(INSTANCES, sentinel)),
+            SearchFacts(unit="active", status="green", nodes=count),
+            FilesFacts(
+                glusterd="active",
+                volume_status="Started",
+                replicas=count,
+                brick_online=True,
+                self_heal_online=True,
+                heal=tuple(
+                    BrickHeal(brick=f"n{n}:/srv/brick", connected=True, pending=0, split_brain=0) for n in numbers
+                ),
+                mounted=True,
+                writable=True,
+            ),
         ),
         host=HostFacts(clock=CLOCK, uptime_seconds=9000.0, units=dict.fromkeys(config(number, count).units, "active")),
     )
@@ -88,13 +86,13 @@ def reports(cluster: Cluster) -> Reports:
     return {
         name: MemberReport(
             node=name,
-            unit=facts.database.unit,
-            process=facts.database.unit in ("active", "activating"),
-            answers=facts.database.error is None,
-            component=facts.database.cluster_status,
-            transfer=facts.database.transfer,
-            uuid=facts.database.saved_uuid or UUID,
-            seqno=facts.database.saved_seqno,
+            unit=facts.of(DatabaseFacts).unit,
+            process=facts.of(DatabaseFacts).unit in ("active", "activating"),
+            answers=facts.of(DatabaseFacts).error is None,
+            component=facts.of(DatabaseFacts).cluster_status,
+            transfer=facts.of(DatabaseFacts).transfer,
+            uuid=facts.of(DatabaseFacts).saved_uuid or UUID,
+            seqno=facts.of(DatabaseFacts).saved_seqno,
         )
         for name, facts in cluster.items()
     }
@@ -111,6 +109,8 @@ def view(cluster: Cluster, name: str, heard: set[str] | None = None, said: Repor
 def change(cluster: Cluster, name: str, service: str, **values: Any) -> Cluster:
     """The cluster with facts of one service of one node replaced."""
     facts = cluster[name]
+    if service in facts.services:
+        return {**cluster, name: facts.having(replace(facts.services[service], **values))}
     return {**cluster, name: replace(facts, **{service: replace(getattr(facts, service), **values)})}
 
 
@@ -126,7 +126,7 @@ def database_down(cluster: Cluster, name: str, seqno: int = 9, state: str = "ina
     """A member whose server does not run, stopped cleanly."""
     down = DatabaseFacts(unit=state, error="ERROR 2002", down=True, saved_uuid=UUID, saved_seqno=seqno)
     broken = unit(cluster, name, "mariadb", state)
-    broken = {**broken, name: replace(broken[name], database=down)}
+    broken = {**broken, name: broken[name].having(down)}
     return _proxies_see(broken, name, "DOWN")
 
 
@@ -141,7 +141,7 @@ def outage(*seqnos: int) -> Cluster:
 def _proxies_see(cluster: Cluster, server: str, status: str) -> Cluster:
     for name, facts in cluster.items():
         servers = tuple(
-            replace(item, status=status) if item.server == server else item for item in facts.proxies.servers
+            replace(item, status=status) if item.server == server else item for item in facts.of(ProxiesFacts).servers
         )
         cluster = change(cluster, name, "proxies", servers=servers)
     return cluster
@@ -151,7 +151,7 @@ def silent(cluster: Cluster, name: str, service: str) -> Cluster:
     """A service that is alive and does not answer."""
     if service in ("cache", "session"):
         hung = RedisInstance(error="10.0.0.1:6380: timed out")
-        return change(cluster, name, "redis", instances={**cluster[name].redis.instances, service: hung})
+        return change(cluster, name, "redis", instances={**cluster[name].of(RedisFacts).instances, service: hung})
     if service == "web":
         return change(cluster, name, "web", direct=Page(error="10.0.0.1:8080/: timed out"))
     if service == "mount":

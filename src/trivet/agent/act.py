@@ -23,12 +23,12 @@ from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
 from trivet.agent.galera import START_SECONDS, STOP_SECONDS, command
 from trivet.agent.gluster import gluster
 from trivet.agent.symptoms import Kind, Remedy
-from trivet.health.collectors.files import brick_pids
-from trivet.health.collectors.redis import RedisClient, RedisRefusal, parse_instance
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.services.files.collect import brick_pids
 from trivet.services.files.contract import VOLUME
 from trivet.services.host import contract as host
+from trivet.services.redis.collect import RedisClient, RedisRefusal, parse_instance
 from trivet.services.redis.contract import INSTANCES
 
 PROGRAM = str(host.AGENT_PROGRAM.default)

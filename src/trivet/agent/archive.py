@@ -15,7 +15,7 @@ from pathlib import Path
 INSTALLED = "/usr/local/lib/trivet/agent.pyz"
 """Where the role has it on a node."""
 
-PACKAGES = ("agent", "health", "services")
+PACKAGES = ("agent", "health", "services", "verdict")
 STARTER = """\
 import sys
 

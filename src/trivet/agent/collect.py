@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.agent.priority import unhurried
-from trivet.health.collect import COLLECTORS, WITHOUT_HEAL, collect_node
+from trivet.verdict.collect import COLLECTORS, OFTEN, collect_node
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,4 +22,4 @@ def run_collect(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str
     """Ask all collectors of the health package."""
     # It starts some dozen programs, on every node.
     with unhurried():
-        return collect_node(config, WITHOUT_HEAL if args.without_heal else COLLECTORS)
+        return collect_node(config, OFTEN if args.without_heal else COLLECTORS)

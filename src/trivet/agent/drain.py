@@ -14,9 +14,9 @@ from typing import Any
 
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
-from trivet.health.collectors import redis
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline
+from trivet.services.redis import collect as redis
 from trivet.services.registry import DRAINABLE
 
 REDIS_SECONDS = 3.0

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trivet.health.config import Member
-from trivet.health.facts import decode
+from trivet.health.decode import decode
 
 OLDEST_SECONDS = 30.0
 """A report older than this is no report: its member may have been started since."""

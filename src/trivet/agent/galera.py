@@ -21,11 +21,11 @@ from typing import Any
 
 from trivet.agent.election import MemberReport, elect, formation, known
 from trivet.agent.errors import AgentError
-from trivet.health.collectors import database
 from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline
-from trivet.health.facts import DatabaseFacts
+from trivet.services.database import collect as database
 from trivet.services.database import contract
+from trivet.services.database.facts import DatabaseFacts
 
 SECONDS = 5.0
 STOP_SECONDS = 900.0

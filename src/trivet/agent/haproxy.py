@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trivet.agent.errors import AgentError
-from trivet.health.collectors.proxies import sticky_server
 from trivet.health.config import HAPROXY_SOCKET
 from trivet.services.database import contract as database
 from trivet.services.gateway import contract as gateway
 from trivet.services.host import contract as host
+from trivet.services.proxy.collect import sticky_server
 from trivet.services.registry import BACKENDS, HOLDS
 
 CHECK_PORT = host.AGENT_PORT.default

@@ -48,13 +48,14 @@ from trivet.agent.repair import (
 )
 from trivet.agent.symptoms import Kind, View
 from trivet.agent.systemd import notify, watchdog_seconds
-from trivet.health.collect import COLLECTORS, WITHOUT_HEAL, Collector, collect_node
-from trivet.health.collectors import web
 from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member, NodeConfig
 from trivet.health.external import NoAnswer
-from trivet.health.facts import LeaseMode, NodeFacts, ServiceFacts, WebFacts, facts_from_dict
+from trivet.health.facts import LeaseMode, NodeFacts
 from trivet.health.parallel import together
+from trivet.services.database.facts import DatabaseFacts
 from trivet.services.host import contract as host
+from trivet.verdict.collect import PARTS, Collectors, collect_node
+from trivet.verdict.facts import facts_from_dict
 
 SETTINGS_FILE = host.HEAL_FILE.default
 LEASE_SECONDS = 180.0
@@ -72,10 +73,9 @@ HEAL_REPORT_SECONDS = 300.0
 """How old what is to heal may be while nothing is wrong. The pulse sees the entries that wait and the bricks that are
 not heard, so this is only in case that it does not."""
 
-OWN_PAGE: tuple[Collector, type[ServiceFacts]] = (web.collect_own, WebFacts)
-COLLECTED: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**COLLECTORS, "web": OWN_PAGE}
+COLLECTED: Collectors = {name: (part.own or part.full, part.facts) for name, part in PARTS.items()}
 """What the healer asks of its node: it repairs the node, and not what the front page says beyond that."""
-ROUTINE: Mapping[str, tuple[Collector, type[ServiceFacts]]] = {**WITHOUT_HEAL, "web": OWN_PAGE}
+ROUTINE: Collectors = {name: (part.own or part.often or part.full, part.facts) for name, part in PARTS.items()}
 """The same without what there is to heal."""
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class Looker:
             if self._last is None or self._last.age > oldest:
                 collected = collect_node(self._config, COLLECTED if heal else ROUTINE)
                 facts = facts_from_dict(json.loads(json.dumps(collected)))
-                self._last = Look(facts, galera.report_of(self._config.name, facts.database), time.monotonic())
+                self._last = Look(facts, galera.report_of(self._config.name, facts.of(DatabaseFacts)), time.monotonic())
             return self._last
 
 

@@ -14,15 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trivet.agent.haproxy import Server, parse_stat, stat_command
-from trivet.health.collectors.files import RUN_DIRECTORY, brick_pids, bricks_unheard, process_alive
-from trivet.health.collectors.gateway import age
-from trivet.health.collectors.redis import RedisClient, RedisRefusal
 from trivet.health.config import HAPROXY_SOCKET, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, unix_dialogue
-from trivet.health.facts import KEEPALIVED_SILENCE_SECONDS
-from trivet.health.holders import WRITER_BACKEND
 from trivet.health.parallel import together
+from trivet.services.files.collect import RUN_DIRECTORY, brick_pids, bricks_unheard, process_alive
 from trivet.services.files.contract import BRICK, MOUNT, VOLUME
+from trivet.services.gateway.collect import age
+from trivet.services.gateway.facts import KEEPALIVED_SILENCE_SECONDS
+from trivet.services.proxy.facts import WRITER_BACKEND
+from trivet.services.redis.collect import RedisClient, RedisRefusal
 from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
 
 SECONDS = 2.0

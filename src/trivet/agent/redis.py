@@ -22,12 +22,12 @@ from typing import Any, TypeVar
 
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
-from trivet.health.collectors import redis as facts
-from trivet.health.collectors.redis import RedisClient, RedisRefusal
 from trivet.health.config import NOMINATION_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
-from trivet.health.facts import RedisInstance
+from trivet.services.redis import collect as facts
+from trivet.services.redis.collect import RedisClient, RedisRefusal
 from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
+from trivet.services.redis.facts import RedisInstance
 
 STATUS_SECONDS = 5.0
 CALL_SECONDS = 2.0

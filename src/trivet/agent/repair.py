@@ -16,7 +16,8 @@ from typing import Any
 
 from trivet.agent.drain import SERVICES as DRAINED_SERVICES
 from trivet.agent.symptoms import Kind, Symptom, View, symptoms
-from trivet.health.facts import LeaseMode, NodeFacts, decode
+from trivet.health.decode import decode
+from trivet.health.facts import LeaseMode, NodeFacts
 from trivet.services.registry import SERVICES
 
 AGENT_OWNER = "agent@"

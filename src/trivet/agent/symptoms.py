@@ -16,11 +16,17 @@ from functools import partial
 
 from trivet.agent.election import Election, MemberReport, Outcome, elect, recovers_itself
 from trivet.health.config import NodeConfig
-from trivet.health.facts import NodeFacts, RedisInstance, SentinelView
-from trivet.health.holders import WRITER_BACKEND
+from trivet.health.facts import NodeFacts
+from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files.contract import VOLUME
+from trivet.services.files.facts import FilesFacts
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.proxy.facts import WRITER_BACKEND, ProxiesFacts
 from trivet.services.redis.contract import INSTANCES
+from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
 from trivet.services.search.contract import ENGINE
+from trivet.services.search.facts import SearchFacts
+from trivet.services.web.facts import WebFacts
 
 DOWN_LOOKS = 2
 """systemd restarts what crashed within seconds; this is for what stays down."""
@@ -192,18 +198,18 @@ def _peers(view: View) -> Iterator[Symptom]:
 
 
 def _gateway(view: View) -> Iterator[Symptom]:
-    facts = view.own.gateway
+    facts = view.own.of(GatewayFacts)
     if facts.handover or facts.forwards or facts.releases:
         return  # An address is being handed over.
     yield from _stopped(view, "gateway", ("haproxy", "keepalived", "trivet-agent"))
-    silence, serves = view.own.proxies.error, lambda facts: facts.proxies.error is None
+    silence, serves = view.own.of(ProxiesFacts).error, lambda facts: facts.of(ProxiesFacts).error is None
     yield from _hung(view, "gateway", ("haproxy",), silence, serves, PROXY_HUNG_LOOKS)
     if view.config.gateways:
         yield from _hung(view, "gateway", ("keepalived",), facts.keepalived_error, _takes_addresses)
 
 
 def _takes_addresses(facts: NodeFacts) -> bool:
-    return facts.gateway.keepalived == "active" and facts.gateway.keepalived_error is None
+    return facts.of(GatewayFacts).keepalived == "active" and facts.of(GatewayFacts).keepalived_error is None
 
 
 # ---------------------------------------------------------------- database
@@ -211,12 +217,12 @@ def _takes_addresses(facts: NodeFacts) -> bool:
 
 def serves_database(facts: NodeFacts) -> bool:
     """Whether a member takes queries as part of the cluster."""
-    database = facts.database
+    database = facts.of(DatabaseFacts)
     return database.error is None and database.cluster_status == "Primary" and database.ready
 
 
 def _database(view: View) -> Iterator[Symptom]:
-    database = view.own.database
+    database = view.own.of(DatabaseFacts)
     if database.transfer is not None:
         return
     if len(view.config.members) > 1 and not _primary_somewhere(view):
@@ -243,14 +249,14 @@ def _primary_somewhere(view: View) -> bool:
     HAProxy asks the databases themselves, so a cluster whose agents are dead is not taken for one that is down.
     """
     others = {member.name for member in view.config.members} - {view.config.name}
-    writers = view.own.proxies.backend(WRITER_BACKEND) if view.own.proxies.error is None else ()
+    writers = view.own.of(ProxiesFacts).backend(WRITER_BACKEND) if view.own.of(ProxiesFacts).error is None else ()
     ready = any(server.server in others and server.status.startswith(("UP", "DRAIN")) for server in writers)
     return ready or any(report.primary for report in view.reports.values())
 
 
 def _out_of_step(view: View) -> bool:
     """Whether this member is not where a member that catches up, or helps another to, may be."""
-    database = view.own.database
+    database = view.own.of(DatabaseFacts)
     if database.cluster_status != "Primary" or not database.connected:
         return True
     # Joining, Joiner, Joined, Donor/Desynced and Waiting come and go by themselves.
@@ -325,13 +331,13 @@ def _redis(view: View) -> Iterator[Symptom]:
 
 
 def _instance(facts: NodeFacts, name: str) -> RedisInstance:
-    missing = RedisInstance(error=facts.redis.error or "its facts are missing")
-    return facts.redis.instances.get(name, missing) if facts.redis.error is None else missing
+    missing = RedisInstance(error=facts.of(RedisFacts).error or "its facts are missing")
+    return facts.of(RedisFacts).instances.get(name, missing) if facts.of(RedisFacts).error is None else missing
 
 
 def _sentinel(facts: NodeFacts, name: str) -> SentinelView:
-    missing = SentinelView(error=facts.redis.error or "its facts are missing")
-    return facts.redis.sentinels.get(name, missing) if facts.redis.error is None else missing
+    missing = SentinelView(error=facts.of(RedisFacts).error or "its facts are missing")
+    return facts.of(RedisFacts).sentinels.get(name, missing) if facts.of(RedisFacts).error is None else missing
 
 
 def _serves_redis(facts: NodeFacts, name: str) -> bool:
@@ -370,9 +376,9 @@ def _other_primary(view: View, name: str) -> str | None:
 
 def _search(view: View) -> Iterator[Symptom]:
     engine = view.config.terms[ENGINE]
-    search = view.own.search
+    search = view.own.of(SearchFacts)
     yield from _stopped(view, "search", (engine,))
-    yield from _hung(view, "search", (engine,), search.error, lambda facts: facts.search.error is None)
+    yield from _hung(view, "search", (engine,), search.error, lambda facts: facts.of(SearchFacts).error is None)
     if search.error is not None or any(facts.drained("search") for facts in view.heard.values()):
         return
     if search.allocation != "all":
@@ -391,14 +397,14 @@ def _search(view: View) -> Iterator[Symptom]:
 
 def _allocation(view: View) -> Iterator[Symptom]:
     """A limit that nobody owns; one with an owner ends by itself, by ``flags expire``."""
-    flag = view.own.search.allocation_flag
+    flag = view.own.of(SearchFacts).allocation_flag
     if flag is not None and flag.expires is not None:
         return
     yield Symptom(
         service="search",
         subject="allocation",
         problem="limited",
-        reason=f"allocation of shards is limited to {view.own.search.allocation}, by nobody who says so",
+        reason=f"allocation of shards is limited to {view.own.of(SearchFacts).allocation}, by nobody who says so",
         looks=DISTURBED_LOOKS,
         remedy=Remedy(Kind.ALLOW_ALLOCATION),
         cluster_wide=True,
@@ -407,7 +413,7 @@ def _allocation(view: View) -> Iterator[Symptom]:
 
 def _stuck_shards(view: View) -> bool:
     """Whether shards wait that the cluster has given up on (``index.allocation.max_retries``), and nothing moves."""
-    search = view.own.search
+    search = view.own.of(SearchFacts)
     moving = search.initializing_shards or search.relocating_shards or search.delayed_shards or search.pending_tasks
     return bool(search.unassigned_shards and search.nodes == len(view.config.members) and not moving)
 
@@ -416,20 +422,20 @@ def _stuck_shards(view: View) -> bool:
 
 
 def _files(view: View) -> Iterator[Symptom]:
-    files = view.own.files
+    files = view.own.of(FilesFacts)
     yield from _stopped(view, "files", ("glusterd",))
     if view.state("glusterd") == "active":
         yield from _daemon(view)
     yield from _stopped(view, "files", ("trivet-shared",))
     error = files.mount_error if files.mounted else "it is not mounted"
-    yield from _hung(view, "files", ("trivet-shared",), error, lambda facts: facts.files.writable)
+    yield from _hung(view, "files", ("trivet-shared",), error, lambda facts: facts.of(FilesFacts).writable)
 
 
 def _daemon(view: View) -> Iterator[Symptom]:
     """glusterd and the processes that it keeps; it may be restarted at any time, its bricks live on."""
-    files = view.own.files
+    files = view.own.of(FilesFacts)
     if files.error is not None:
-        yield from _hung(view, "files", ("glusterd",), files.error, lambda facts: facts.files.error is None)
+        yield from _hung(view, "files", ("glusterd",), files.error, lambda facts: facts.of(FilesFacts).error is None)
         return
     if files.volume_status != "Started":
         return
@@ -461,7 +467,7 @@ def _daemon(view: View) -> Iterator[Symptom]:
 
 def _split_brain(view: View) -> Iterator[Symptom]:
     """Files whose copies contradict each other: which one is right, no machine can tell."""
-    count = max((brick.split_brain or 0 for brick in view.own.files.heal), default=0)
+    count = max((brick.split_brain or 0 for brick in view.own.of(FilesFacts).heal), default=0)
     if count:
         volume = view.config.terms[VOLUME]
         yield Symptom(
@@ -483,14 +489,14 @@ BEHIND_PHP = (WRITER_BACKEND, "redis_session_primary")
 
 def _reached(view: View, backend: str) -> bool:
     """Whether this node's HAProxy has somebody to ask; not when it does not answer itself."""
-    if view.own.proxies.error is not None:
+    if view.own.of(ProxiesFacts).error is not None:
         return False
-    servers = view.own.proxies.backend(backend)
+    servers = view.own.of(ProxiesFacts).backend(backend)
     return not servers or any(server.status.startswith(("UP", "DRAIN")) for server in servers)
 
 
 def _web(view: View) -> Iterator[Symptom]:
-    web, files = view.own.web, view.own.files
+    web, files = view.own.of(WebFacts), view.own.of(FilesFacts)
     yield from _stopped(view, "web", ("nginx", "php-fpm"))
     if web.error is not None or web.direct.status not in GATEWAY_TIMEOUTS:
         return
@@ -498,4 +504,4 @@ def _web(view: View) -> Iterator[Symptom]:
     if not files.mounted or files.mount_error or not all(_reached(view, backend) for backend in BEHIND_PHP):
         return
     error = web.direct.error or f"no answer in time (status {web.direct.status})"
-    yield from _hung(view, "web", ("php-fpm", "nginx"), error, lambda facts: facts.web.direct.status == 200)
+    yield from _hung(view, "web", ("php-fpm", "nginx"), error, lambda facts: facts.of(WebFacts).direct.status == 200)

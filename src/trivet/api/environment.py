@@ -16,7 +16,6 @@ from trivet.api.converge import converge
 from trivet.api.events import Timeline, events
 from trivet.api.recover import Recovery, RecoveryPlan, Tell, recover
 from trivet.api.recover import plan as plan_recovery
-from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import RotationReport
@@ -25,6 +24,7 @@ from trivet.rotation.rotations import Rotations
 from trivet.run.events import Listener
 from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, ScaleReport
+from trivet.verdict.assess import Verdict
 
 
 @dataclass(frozen=True, slots=True)

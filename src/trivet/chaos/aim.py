@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from trivet.chaos.scenario import Aim, Where
 from trivet.errors import ChaosHalted
 from trivet.health.facts import ClusterFacts
-from trivet.health.holders import redis_primary, writer
+from trivet.services.database.roles import writer
+from trivet.services.redis.roles import redis_primary
 
 
 def aim_at(where: Where, nodes: Sequence[str], facts: ClusterFacts) -> Aim:

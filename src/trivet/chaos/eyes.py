@@ -20,8 +20,8 @@ from trivet.chaos import watcher
 from trivet.chaos.timeline import Look, Sighting
 from trivet.health.facts import ClusterFacts
 from trivet.health.findings import State
-from trivet.health.verdict import Verdict
 from trivet.remote import Nodes, observe
+from trivet.verdict.assess import Verdict
 
 VERDICT_SECONDS = 2.5
 APART_SECONDS = 0.2

@@ -16,10 +16,10 @@ from trivet.ansible import load_environment
 from trivet.cli.output import output_for
 from trivet.errors import InputError
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
 from trivet.services.registry import SERVICES
+from trivet.verdict.assess import Verdict
 
 COLOURS = {State.HEALTHY: "green", State.BUSY: "yellow", State.BROKEN: "bold red", State.UNKNOWN: "magenta"}
 

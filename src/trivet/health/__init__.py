@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that knows what healthy is.
+"""What every look at a service needs: facts, questions that end in time, findings, what is expected.
 
-``collect`` runs on a node and gathers facts; ``verdict`` judges the facts of all nodes, without touching
-anything; ``holders`` says who holds which role. Standard library only: the nodes run this from a zipapp.
+The services stand above it (:mod:`trivet.services`), and the verdict above these (:mod:`trivet.verdict`). Standard
+library only: the nodes run this from a zipapp.
 """

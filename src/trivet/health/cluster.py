@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from trivet.health.expectation import Expectation, NodeExpectation
@@ -127,6 +127,13 @@ class Cluster:
             reason = f"{unit} does not run{shown}: {facts.error}"
             return Finding(service, node, State.BROKEN, reason, self.logs(node, unit))
         return Finding(service, node, State.UNKNOWN, f"no answer: {facts.error}", self.logs(node, unit))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What healthy means for one service: yields what is wrong, and notes. Pure."""
+
+    findings: Callable[[Cluster], Iterator[Finding]]
 
 
 def listed(names: Iterator[str] | frozenset[str] | tuple[str, ...] | list[str]) -> str:

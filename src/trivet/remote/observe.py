@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass
 
 from trivet.health.expectation import Expectation, NodeExpectation
-from trivet.health.facts import NodeFacts, Unreachable, facts_from_dict
-from trivet.health.verdict import Verdict, assess
+from trivet.health.facts import NodeFacts, Unreachable
 from trivet.model.environment import Environment, Node
 from trivet.remote.result import RemoteResult
 from trivet.remote.ssh import Nodes
+from trivet.verdict.assess import Verdict, assess
+from trivet.verdict.facts import facts_from_dict
 
 # The collectors bound themselves to five seconds; SSH and a busy node come on top.
 COLLECT_SECONDS = 20.0

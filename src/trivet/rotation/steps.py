@@ -10,7 +10,6 @@ from typing import Any
 from trivet.ansible import PlaybookEvent, run_playbook
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.health.findings import State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
 from trivet.model.size import is_of_size
 from trivet.providers import provider_for
@@ -21,6 +20,7 @@ from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.looks import Looks
 from trivet.rotation.priorities import CorePriorities, OwnCores
 from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
+from trivet.verdict.assess import Verdict
 
 # Renewed at the gate; the drain of a killed runner ends by itself after that.
 DRAIN_EXPIRES_SECONDS = 3600

@@ -9,12 +9,20 @@ from typing import Any
 
 from trivet.health.facts import NodeFacts, Unreachable
 from trivet.health.findings import Finding, State
-from trivet.health.holders import gateway_holders, redis_primary, writer
-from trivet.health.verdict import Verdict
 from trivet.model import Environment
 from trivet.remote import Observation
 from trivet.rotation.plan import Roles
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.roles import writer
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.gateway.roles import gateway_holders
+from trivet.services.proxy.facts import ProxiesFacts
+from trivet.services.redis.facts import RedisFacts
+from trivet.services.redis.roles import redis_primary
 from trivet.services.registry import lasting, settings_of
+from trivet.services.search.facts import SearchFacts
+from trivet.services.web.facts import WebFacts
+from trivet.verdict.assess import Verdict
 
 REDIS_INSTANCES = ("session", "cache")
 DATABASE_IN_SERVICE = ("Synced", "Donor/Desynced")
@@ -105,7 +113,7 @@ def view_of(environment: Environment, observation: Observation) -> View:
         session_mib={
             name: session.used_memory // 2**20
             for name, facts in known.items()
-            if (session := facts.redis.instances.get("session")) is not None
+            if (session := facts.of(RedisFacts).instances.get("session")) is not None
         },
         pending={name: tuple(facts.host.pending_restarts) for name, facts in known.items()},
         strangers=tuple(word for name, facts in known.items() for word in _strange(environment, name, facts)),
@@ -117,11 +125,12 @@ def _why_out_of_service(facts: NodeFacts) -> str:
     """Why a node does not serve customers: what they meet there, and not every wish that the verdict has."""
     if facts.drained("web") is not None:
         return "is drained"
-    if facts.web.direct.status != 200:
-        return f"its own page answers {facts.web.direct.status or facts.web.direct.error or 'nothing'}"
-    if facts.gateway.haproxy not in ("active", "reloading"):
-        return f"its HAProxy is {facts.gateway.haproxy}"
-    database = facts.database
+    page, haproxy = facts.of(WebFacts).direct, facts.of(GatewayFacts).haproxy
+    if page.status != 200:
+        return f"its own page answers {page.status or page.error or 'nothing'}"
+    if haproxy not in ("active", "reloading"):
+        return f"its HAProxy is {haproxy}"
+    database = facts.of(DatabaseFacts)
     if database.cluster_status != "Primary" or not database.ready or database.state not in DATABASE_IN_SERVICE:
         return (
             f"its database is {database.state or 'down'} in a component that is {database.cluster_status or 'unknown'}"
@@ -173,9 +182,9 @@ def _machine(facts: NodeFacts) -> dict[str, Any]:
         "versions": {
             name: version
             for name, version in {
-                "MariaDB": facts.database.version,
-                "HAProxy": facts.proxies.version,
-                "search": facts.search.version,
+                "MariaDB": facts.of(DatabaseFacts).version,
+                "HAProxy": facts.of(ProxiesFacts).version,
+                "search": facts.of(SearchFacts).version,
                 "kernel": facts.host.kernel,
             }.items()
             if version

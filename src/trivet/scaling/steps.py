@@ -11,13 +11,13 @@ from typing import Any
 from trivet.ansible import PlaybookEvent, run_playbook
 from trivet.errors import ChangeHalted, InputError
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
 from trivet.providers import Provider, provider_for
 from trivet.providers.reachable import given_node
 from trivet.remote import Nodes, observe
 from trivet.scaling.record import WebHost
 from trivet.services.web.contract import NGINX_PORT
+from trivet.verdict.assess import Verdict
 
 DRAIN_EXPIRES_SECONDS = 3600
 DRAINED_SECONDS = 60.0

@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services of a node, one folder each. ``contract.py`` of a folder says what the rest of the house may rely on.
+"""The services of a node: one folder each, the only place that knows it.
 
-This floor imports nothing of Trivet and the standard library alone: the agent, the controller and the lookup plugin
-``trivet.commerce.contract`` read the same files.
+A folder has these parts, each a module. A loop of the house asks every folder for the one value of a part that bears
+its name (:mod:`trivet.services.parts`); a service that has nothing to say there lacks the module.
+
+- ``contract.py``: ``CONTRACT``. Its ports, paths, units and backends; what the rest of the house may rely on. Imports
+  nothing of Trivet: the agent, the controller and the lookup plugin ``trivet.commerce.contract`` read the same file.
+- ``facts.py``: ``FACTS``, its kind of ``ServiceFacts``. What a node says of it; read by ``trivet.verdict.facts``.
+- ``collect.py``: ``COLLECT``, a ``Collect``. How a node finds that out; asked by ``trivet.verdict.collect``.
+- ``rules.py``: ``RULES``, a ``Rules``. What healthy means, pure; asked by ``trivet.verdict.assess``.
+
+What else is in a folder (a client, who holds which role) is the service's own. All of this is shipped to the nodes, so
+it uses the standard library and ``trivet.health`` alone. A service may look at the facts of another; ``proxy``, the
+HAProxy of each machine, is what most of them rest on.
 """

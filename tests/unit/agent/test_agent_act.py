@@ -20,11 +20,11 @@ from trivet.agent import act, pulse
 from trivet.agent.errors import AgentError
 from trivet.agent.haproxy import Server, parse_stat
 from trivet.agent.symptoms import Kind, Remedy
-from trivet.health.collectors import files
 from trivet.health.config import Member, NodeConfig
 from trivet.health.external import Deadline
 from trivet.health.facts import Flag
 from trivet.services.contract import Terms
+from trivet.services.files import collect as files
 
 MEMBERS = tuple(Member(f"n{n}", n, f"127.0.0.{n}") for n in (1, 2, 3))
 CONFIG = NodeConfig("test", "n1", 1, "127.0.0.1", "lo", MEMBERS)

@@ -14,7 +14,7 @@ import pytest
 from trivet.agent import galera
 from trivet.agent.errors import AgentError
 from trivet.health.config import NodeConfig
-from trivet.health.facts import DatabaseFacts
+from trivet.services.database.facts import DatabaseFacts
 
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
 OTHER_UUID = "8e2b4d63-0a6e-11ef-9f3e-0242ac120002"

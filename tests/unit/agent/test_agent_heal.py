@@ -24,9 +24,9 @@ from trivet.agent.flag_files import FlagFiles
 from trivet.agent.heal import Healer, Places, Settings
 from trivet.agent.lease import LeaseRefused, VoteFile
 from trivet.agent.symptoms import Kind, Remedy
-from trivet.health.collectors import files
 from trivet.health.config import Member, NodeConfig
 from trivet.health.facts import LeaseMode
+from trivet.services.files import collect as files
 
 SECRET = "a-secret-of-this-environment"
 MEMBERS = tuple(Member(name, number, f"127.0.0.{number}") for number, name in enumerate(NAMES, 1))

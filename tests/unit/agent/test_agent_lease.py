@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from trivet.agent import lease as lease_module
 from trivet.agent.lease import LeaseRefused, VoteFile
-from trivet.health.collectors.host import vote as vote_of
 from trivet.health.facts import LeaseMode
+from trivet.services.host.collect import vote as vote_of
 
 HANDS_OFF, NO_CHANGE, REPAIR = LeaseMode
 RUNNERS = {"rotation": HANDS_OFF, "converge": HANDS_OFF, "backup": NO_CHANGE, "dump": NO_CHANGE}

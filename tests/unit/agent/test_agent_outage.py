@@ -18,7 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from trivet.agent.election import MemberReport, elect
 from trivet.agent.repair import Action, Memory, Policy, decide
 from trivet.agent.symptoms import Kind, View
-from trivet.health.facts import DatabaseFacts, NodeFacts
+from trivet.health.facts import NodeFacts
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.proxy.facts import ProxiesFacts
 
 MEMBERS = views.config(1).members
 POLICY = Policy(attempts=10**6, first_pause=0.0)
@@ -53,9 +55,8 @@ class Member:
             ready=primary,
             connected=answers,
         )
-        return replace(
-            node, database=database, host=replace(node.host, units={**node.host.units, "mariadb": self.unit()})
-        )
+        host = replace(node.host, units={**node.host.units, "mariadb": self.unit()})
+        return replace(node.having(database), host=host)
 
     def report(self, name: str) -> MemberReport:
         known = self.server == "down" and self.recovered
@@ -195,9 +196,10 @@ class Outages(RuleBasedStateMachine):
         for other in alive:
             facts = self.members[other].facts(views.node(int(other[1:])))
             servers = tuple(
-                replace(server, status="UP" if server.server in primary else "DOWN") for server in facts.proxies.servers
+                replace(server, status="UP" if server.server in primary else "DOWN")
+                for server in facts.of(ProxiesFacts).servers
             )
-            cluster[other] = replace(facts, proxies=replace(facts.proxies, servers=servers))
+            cluster[other] = facts.having(replace(facts.of(ProxiesFacts), servers=servers))
         reports = {other: self.members[other].report(other) for other in alive}
         peers = {other: facts for other, facts in cluster.items() if other != name}
         return View(views.config(int(name[1:])), cluster[name], peers, reports)

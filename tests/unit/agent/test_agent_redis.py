@@ -14,10 +14,10 @@ from trivet.agent import flags, redis
 from trivet.agent.errors import AgentError
 from trivet.agent.flag_files import FlagFiles
 from trivet.agent.redis import WITHHELD, Failover, RolesUnknown
-from trivet.health.collectors.redis import RedisRefusal
 from trivet.health.config import NodeConfig
 from trivet.health.external import NoAnswer
 from trivet.services.redis import contract
+from trivet.services.redis.collect import RedisRefusal
 
 ADDRESSES = ONE, TWO, THREE = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NODE = {

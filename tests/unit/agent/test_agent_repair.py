@@ -25,7 +25,11 @@ from trivet.agent.repair import (
     owner,
 )
 from trivet.agent.symptoms import Kind, Remedy, View, symptoms
-from trivet.health.facts import Flag, LeaseMode, RedisInstance, SentinelView
+from trivet.health.facts import Flag, LeaseMode
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.files.facts import FilesFacts
+from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.search.facts import SearchFacts
 
 POLICY = Policy()
 LOOK_SECONDS = 5.0
@@ -57,15 +61,15 @@ def remedies(view: View, looks: int = 15) -> set[tuple[Kind, tuple[str, ...]]]:
 # ---------------------------------------------------------------- anything that may be found
 
 DATABASES = [
-    NODE.database,
-    replace(NODE.database, state="Donor/Desynced"),
-    replace(NODE.database, state="Joined"),
-    replace(NODE.database, state="Initialized", cluster_status="non-Primary", ready=False, connected=False),
-    replace(NODE.database, error="mariadb did not end in 3.0 s", cluster_status="", ready=False),
-    replace(NODE.database, error="mariadb: ERROR 1040 (HY000): Too many connections", cluster_status=""),
-    replace(NODE.database, error="ERROR 2002", down=True, cluster_status="", saved_uuid=UUID, saved_seqno=7),
-    replace(NODE.database, error="ERROR 2002", down=True, cluster_status="", saved_uuid=UUID, saved_seqno=-1),
-    replace(NODE.database, error="ERROR 2002", cluster_status="", transfer="wsrep_sst_mariabackup"),
+    NODE.of(DatabaseFacts),
+    replace(NODE.of(DatabaseFacts), state="Donor/Desynced"),
+    replace(NODE.of(DatabaseFacts), state="Joined"),
+    replace(NODE.of(DatabaseFacts), state="Initialized", cluster_status="non-Primary", ready=False, connected=False),
+    replace(NODE.of(DatabaseFacts), error="mariadb did not end in 3.0 s", cluster_status="", ready=False),
+    replace(NODE.of(DatabaseFacts), error="mariadb: ERROR 1040 (HY000): Too many connections", cluster_status=""),
+    replace(NODE.of(DatabaseFacts), error="ERROR 2002", down=True, cluster_status="", saved_uuid=UUID, saved_seqno=7),
+    replace(NODE.of(DatabaseFacts), error="ERROR 2002", down=True, cluster_status="", saved_uuid=UUID, saved_seqno=-1),
+    replace(NODE.of(DatabaseFacts), error="ERROR 2002", cluster_status="", transfer="wsrep_sst_mariabackup"),
 ]
 INSTANCES = [
     RedisInstance(role="slave", primary_address="10.0.0.1", primary_link_up=True),
@@ -76,19 +80,19 @@ INSTANCES = [
     RedisInstance(role="master", failover_state="waiting-for-sync"),
 ]
 SEARCHES = [
-    NODE.search,
-    replace(NODE.search, allocation="primaries"),
-    replace(NODE.search, allocation="primaries", allocation_flag=Flag(owner="rotation-1", expires=CLOCK + 60)),
-    replace(NODE.search, unassigned_shards=3),
-    replace(NODE.search, unassigned_shards=3, initializing_shards=1),
-    replace(NODE.search, error="10.0.0.1:9200/: timed out"),
+    NODE.of(SearchFacts),
+    replace(NODE.of(SearchFacts), allocation="primaries"),
+    replace(NODE.of(SearchFacts), allocation="primaries", allocation_flag=Flag(owner="rotation-1", expires=CLOCK + 60)),
+    replace(NODE.of(SearchFacts), unassigned_shards=3),
+    replace(NODE.of(SearchFacts), unassigned_shards=3, initializing_shards=1),
+    replace(NODE.of(SearchFacts), error="10.0.0.1:9200/: timed out"),
 ]
 FILES = [
-    NODE.files,
-    replace(NODE.files, brick_online=False),
-    replace(NODE.files, mounted=False, writable=False),
-    replace(NODE.files, writable=False, mount_error="no answer in 4.2 s"),
-    replace(NODE.files, writable=False, mount_error="[Errno 30] Read-only file system"),
+    NODE.of(FilesFacts),
+    replace(NODE.of(FilesFacts), brick_online=False),
+    replace(NODE.of(FilesFacts), mounted=False, writable=False),
+    replace(NODE.of(FilesFacts), writable=False, mount_error="no answer in 4.2 s"),
+    replace(NODE.of(FilesFacts), writable=False, mount_error="[Errno 30] Read-only file system"),
 ]
 STATES = ["active"] * 8 + ["inactive", "failed", "activating", "deactivating", "reloading", "unknown"]
 
@@ -104,12 +108,12 @@ def clusters(draw: st.DrawFn) -> Cluster:
         instances = {instance: draw(st.sampled_from(INSTANCES)) for instance in ("cache", "session")}
         sentinel = draw(st.sampled_from([SentinelView(address=f"10.0.0.{n}", flags=("master",)) for n in (1, 2, 3)]))
         facts = cluster[name]
-        cluster[name] = replace(
-            facts,
-            database=replace(found, unit=units["mariadb"]),
-            redis=replace(facts.redis, instances=instances, sentinels={"cache": sentinel, "session": sentinel}),
-            search=draw(st.sampled_from(SEARCHES)),
-            files=draw(st.sampled_from(FILES)),
+        redis = replace(facts.of(RedisFacts), instances=instances, sentinels={"cache": sentinel, "session": sentinel})
+        cluster[name] = facts.having(
+            replace(found, unit=units["mariadb"]),
+            redis,
+            draw(st.sampled_from(SEARCHES)),
+            draw(st.sampled_from(FILES)),
         )
         if draw(st.booleans()):
             for other in NAMES:
@@ -252,7 +256,8 @@ def test_what_is_taken_away_is_served_by_somebody_else(cluster: Cluster, name: s
             assert action.needs_lease
             if remedy.arguments == ("mariadb",):
                 assert any(
-                    peer.database.ready and peer.database.cluster_status == "Primary" for peer in view.peers.values()
+                    peer.of(DatabaseFacts).ready and peer.of(DatabaseFacts).cluster_status == "Primary"
+                    for peer in view.peers.values()
                 )
 
 
@@ -367,7 +372,7 @@ def test_exhausted_retries_are_tried_again_when_nothing_moves() -> None:
 
 def second_primary() -> Cluster:
     cluster = views.healthy()
-    instances = {**cluster["n2"].redis.instances, "cache": RedisInstance(role="master")}
+    instances = {**cluster["n2"].of(RedisFacts).instances, "cache": RedisInstance(role="master")}
     return views.change(cluster, "n2", "redis", instances=instances)
 
 
@@ -385,7 +390,7 @@ def test_a_primary_is_not_demoted_on_the_word_of_a_few() -> None:
     )
     assert acts(views.view(doubtful, "n2", heard={"n3"})) == []
     for changes in ({"tilt": True}, {"failover_state": "wait_start"}, {"flags": ("master", "failover_in_progress")}):
-        sentinels = {name: replace(view, **changes) for name, view in cluster["n3"].redis.sentinels.items()}  # type: ignore[arg-type]
+        sentinels = {name: replace(view, **changes) for name, view in cluster["n3"].of(RedisFacts).sentinels.items()}  # type: ignore[arg-type]
         assert acts(views.view(views.change(cluster, "n3", "redis", sentinels=sentinels), "n2")) == []
     gone = views.change(cluster, "n1", "redis", instances={"cache": RedisInstance(error="timed out")})
     assert acts(views.view(gone, "n2")) == []
@@ -662,7 +667,7 @@ def test_a_member_that_is_not_heard_is_told_by_one_of_the_others() -> None:
 def test_a_split_brain_is_left_to_a_human_with_the_command() -> None:
     cluster = views.healthy()
     for name in NAMES:
-        heal = tuple(replace(brick, split_brain=2) for brick in cluster[name].files.heal)
+        heal = tuple(replace(brick, split_brain=2) for brick in cluster[name].of(FilesFacts).heal)
         cluster = views.change(cluster, name, "files", heal=heal)
     command = "ssh 10.0.0.1 gluster volume heal shared info split-brain"
     assert told_of(views.view(cluster, "n1")) == [("files/shared/split-brain", True, command)]

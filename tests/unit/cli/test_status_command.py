@@ -13,8 +13,8 @@ from trivet.cli.main import app
 from trivet.cli.status import shown
 from trivet.errors import InputError
 from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node
+from trivet.verdict.assess import Verdict
 
 ENVIRONMENT = Environment(
     name="shop",

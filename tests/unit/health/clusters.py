@@ -7,30 +7,17 @@ from dataclasses import is_dataclass, replace
 from typing import Any
 
 from trivet.health.expectation import Expectation, NodeExpectation
-from trivet.health.facts import (
-    BrickHeal,
-    DatabaseFacts,
-    Disk,
-    FilesFacts,
-    GatewayFacts,
-    HostFacts,
-    IdentityFacts,
-    NodeFacts,
-    Page,
-    Peer,
-    ProxiesFacts,
-    ProxyServer,
-    RedisFacts,
-    RedisInstance,
-    RedisReplica,
-    SearchFacts,
-    SentinelView,
-    Unreachable,
-    WebFacts,
-)
+from trivet.health.facts import Disk, HostFacts, IdentityFacts, NodeFacts, Unreachable, by_name
 from trivet.services.contract import Terms
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.files.facts import BrickHeal, FilesFacts, Peer
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
 from trivet.services.redis.contract import INSTANCES
+from trivet.services.redis.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
 from trivet.services.registry import lasting, settings_of
+from trivet.services.search.facts import SearchFacts
+from trivet.services.web.facts import Page, WebFacts
 
 Facts = dict[str, NodeFacts | Unreachable]
 
@@ -62,41 +49,43 @@ def _node(number: int, count: int) -> NodeFacts:
         address=address(number),
         asked_at=NOW,
         answered_at=NOW + 2,
-        gateway=GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active", firewall=True),
-        proxies=_proxies(count),
-        web=WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
-        database=DatabaseFacts(
-            unit="active",
-            wsrep=count > 1,
-            cluster_status="Primary",
-            state="Synced",
-            ready=True,
-            connected=True,
-            size=count,
-            cluster_uuid="11111111-2222-3333-4444-555555555555",
-        ),
-        redis=RedisFacts(
-            instances={name: _redis(number, count, port.default) for name, port in INSTANCES.items()},
-            sentinels={name: _sentinel(count, port.default) for name, port in INSTANCES.items()},
-        ),
-        search=SearchFacts(unit="active", status="green", cluster_uuid="abc", nodes=count),
-        files=FilesFacts(
-            glusterd="active",
-            peers=tuple(Peer(name=f"node-{n}", connected=True, state="Peer in Cluster") for n in others),
-            volume_status="Started",
-            replicas=count,
-            brick_online=True,
-            self_heal_online=count > 1,
-            heal=tuple(
-                BrickHeal(brick=f"node-{n}:/srv/brick", connected=True, pending=0, split_brain=0)
-                for n in range(1, count + 1)
-                if count > 1
+        services=by_name(
+            GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active", firewall=True),
+            _proxies(count),
+            WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
+            DatabaseFacts(
+                unit="active",
+                wsrep=count > 1,
+                cluster_status="Primary",
+                state="Synced",
+                ready=True,
+                connected=True,
+                size=count,
+                cluster_uuid="11111111-2222-3333-4444-555555555555",
             ),
-            mounted=True,
-            writable=True,
-            written=NOW,
-            previous=NOW - 60,
-            seen={f"node-{n}": NOW - 60 for n in range(1, count + 1)},
+            RedisFacts(
+                instances={name: _redis(number, count, port.default) for name, port in INSTANCES.items()},
+                sentinels={name: _sentinel(count, port.default) for name, port in INSTANCES.items()},
+            ),
+            SearchFacts(unit="active", status="green", cluster_uuid="abc", nodes=count),
+            FilesFacts(
+                glusterd="active",
+                peers=tuple(Peer(name=f"node-{n}", connected=True, state="Peer in Cluster") for n in others),
+                volume_status="Started",
+                replicas=count,
+                brick_online=True,
+                self_heal_online=count > 1,
+                heal=tuple(
+                    BrickHeal(brick=f"node-{n}:/srv/brick", connected=True, pending=0, split_brain=0)
+                    for n in range(1, count + 1)
+                    if count > 1
+                ),
+                mounted=True,
+                writable=True,
+                written=NOW,
+                previous=NOW - 60,
+                seen={f"node-{n}": NOW - 60 for n in range(1, count + 1)},
+            ),
         ),
         host=HostFacts(
             hostname=f"node-{number}",
@@ -169,5 +158,7 @@ def change(value: Any, path: str, new: Any) -> Any:
         hit = {key: change(item, rest, new) if rest else new for key, item in value.items() if step in ("*", key)}
         return value | (hit or {step: new})
     assert is_dataclass(value)
+    if isinstance(value, NodeFacts) and step in value.services:
+        return replace(value, services=change(value.services, path, new))
     old = getattr(value, step)
     return replace(value, **{step: change(old, rest, new) if rest else new})  # type: ignore[type-var]

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from trivet.health import collect, external, parallel
-from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
+from trivet.health import external, parallel
 from trivet.health.config import (
     FIREWALL_TABLE,
     HANDOVER_TABLE,
@@ -28,8 +27,21 @@ from trivet.health.config import (
     NodeConfig,
 )
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
-from trivet.health.facts import Disk, FilesFacts, Peer, facts_from_dict
+from trivet.health.facts import Disk
+from trivet.services.database import collect as database
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.files import collect as files
 from trivet.services.files.contract import BRICK
+from trivet.services.files.facts import FilesFacts, Peer
+from trivet.services.gateway import collect as gateway
+from trivet.services.host import collect as host
+from trivet.services.proxy import collect as proxies
+from trivet.services.redis import collect as redis
+from trivet.services.redis.facts import RedisFacts
+from trivet.services.search import collect as search
+from trivet.services.web import collect as web
+from trivet.verdict import collect
+from trivet.verdict.facts import facts_from_dict
 
 CONFIG = NodeConfig(
     environment="test",
@@ -602,8 +614,8 @@ def test_a_node_without_any_service_still_gives_facts() -> None:
     assert time.monotonic() - started < collect.TOTAL_SECONDS + 1
     facts = facts_from_dict(json.loads(json.dumps(answer)))
     assert (facts.node, facts.address) == ("node-1", "127.0.0.1")
-    assert facts.database.error is not None
-    assert facts.redis.error is not None or facts.redis.instances["cache"].error is not None
+    assert facts.of(DatabaseFacts).error is not None
+    assert facts.of(RedisFacts).error is not None or facts.of(RedisFacts).instances["cache"].error is not None
 
 
 def test_a_configuration_that_does_not_fit_is_refused() -> None:

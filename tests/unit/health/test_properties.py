@@ -4,26 +4,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from clusters import Facts, change, expectation, healthy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.health.facts import (
-    NodeFacts,
-    Page,
-    RedisInstance,
-    SentinelView,
-    ServiceFacts,
-    Unreachable,
-    facts_from_dict,
-)
-from trivet.health.verdict import State, assess
+from trivet.health.facts import NodeFacts, Unreachable
+from trivet.services.redis.facts import RedisInstance, SentinelView
+from trivet.services.web.facts import Page
+from trivet.verdict.assess import State, assess
+from trivet.verdict.facts import KINDS, facts_from_dict
 
 NODES = ("node-1", "node-2", "node-3")
-COLLECTED = tuple(item.name for item in fields(NodeFacts) if isinstance(item.default, ServiceFacts))
+COLLECTED = (*KINDS, "host", "identity")
 FAULTS: dict[str, st.SearchStrategy[Any]] = {
     "gateway.keepalived": st.sampled_from(["inactive", "failed", "activating", "unknown"]),
     "gateway.haproxy": st.sampled_from(["inactive", "failed", "reloading", "unknown"]),

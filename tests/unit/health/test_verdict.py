@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
-from trivet.health.facts import Disk, Drain, Flag, Page, Peer, ProxyServer, RedisInstance, Unreachable, Vote
-from trivet.health.verdict import State, Verdict, assess
+from trivet.health.facts import Disk, Drain, Flag, Unreachable, Vote
+from trivet.services.files.facts import Peer
+from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
+from trivet.services.redis.facts import RedisInstance
+from trivet.services.web.facts import Page
+from trivet.verdict.assess import State, Verdict, assess
 
 HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
 DRAIN = Drain(owner="rotation", reason="upscale to 12", since=NOW, expires=NOW + 600)
@@ -28,7 +32,7 @@ def judged(facts: Facts, changes: dict[str, Any], count: int = 3) -> Verdict:
 
 
 def server_path(backend: str, node: str) -> str:
-    servers = healthy()["node-1"].proxies.servers  # type: ignore[union-attr]
+    servers = healthy()["node-1"].of(ProxiesFacts).servers  # type: ignore[union-attr]
     position = next(n for n, item in enumerate(servers) if (item.backend, item.server) == (backend, node))
     return f"proxies.servers.{position}.status"
 
@@ -576,7 +580,7 @@ def test_a_node_that_does_not_answer_serves_nobody_known() -> None:
 
 def test_held_connections_are_busy() -> None:
     facts = healthy()
-    servers = facts["node-1"].proxies.servers  # type: ignore[union-attr]
+    servers = facts["node-1"].of(ProxiesFacts).servers  # type: ignore[union-attr]
     held = tuple(
         replace(item, status="MAINT") if (item.backend, item.server) == ("handover", "db_writer") else item
         for item in servers

@@ -9,14 +9,18 @@ from typing import Any
 import clusters
 import pytest
 
-from trivet.health.collect import collect_node
-from trivet.health.collectors.files import client_facts
 from trivet.health.config import NodeConfig
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.external import NoAnswer
-from trivet.health.facts import Drain, FilesFacts, IdentityFacts, NodeFacts, ProxyServer, Unreachable
+from trivet.health.facts import Drain, IdentityFacts, NodeFacts, Unreachable, by_name
 from trivet.health.findings import State
-from trivet.health.verdict import Verdict, assess
+from trivet.services.files.collect import client_facts
+from trivet.services.files.facts import FilesFacts
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
+from trivet.services.web.facts import Page, WebFacts
+from trivet.verdict.assess import Verdict, assess
+from trivet.verdict.collect import collect_node
 
 WEB = "web-1"
 
@@ -31,23 +35,28 @@ def with_web(known: bool = True) -> clusters.Facts:
     member = facts["node-2"]
     assert isinstance(member, NodeFacts)
     # Its HAProxy has no public frontend; of the clusters it has what every other has.
-    local = replace(member.proxies, servers=tuple(item for item in member.proxies.servers if item.backend != "web"))
+    local = replace(
+        member.of(ProxiesFacts),
+        servers=tuple(item for item in member.of(ProxiesFacts).servers if item.backend != "web"),
+    )
     if known:
         server = ProxyServer(backend="web", server=WEB, server_id=4, status="UP")
         for name in ("node-1", "node-2", "node-3"):
-            servers = facts[name].proxies.servers  # type: ignore[union-attr]
+            servers = facts[name].of(ProxiesFacts).servers  # type: ignore[union-attr]
             facts[name] = clusters.change(facts[name], "proxies.servers", (*servers, server))
-    marks = replace(member.files, glusterd="inactive", peers=(), heal=(), replicas=0, volume_status="")
+    marks = replace(member.of(FilesFacts), glusterd="inactive", peers=(), heal=(), replicas=0, volume_status="")
     facts[WEB] = NodeFacts(
         identity=IdentityFacts(environment="test", node_id=11),
         node=WEB,
         address="10.0.0.31",
         asked_at=clusters.NOW,
         answered_at=clusters.NOW + 2,
-        gateway=replace(member.gateway, held=(), keepalived="inactive"),
-        proxies=local,
-        web=replace(member.web, proxied=type(member.web.proxied)()),
-        files=replace(marks, brick_online=False, self_heal_online=False),
+        services=by_name(
+            replace(member.of(GatewayFacts), held=(), keepalived="inactive"),
+            local,
+            replace(member.of(WebFacts), proxied=Page()),
+            replace(marks, brick_online=False, self_heal_online=False),
+        ),
         host=replace(member.host, hostname=WEB, drains={}, units={"trivet-agent": "active"}),
     )
     return facts
@@ -112,9 +121,9 @@ def test_a_web_node_whose_haproxy_loses_its_writers_is_named() -> None:
     assert isinstance(web, NodeFacts)
     down = tuple(
         replace(item, status="DOWN") if item.backend in ("db_writer", "db_reader") else item
-        for item in web.proxies.servers
+        for item in web.of(ProxiesFacts).servers
     )
-    facts[WEB] = replace(web, proxies=replace(web.proxies, servers=down, sticky_writer=None))
+    facts[WEB] = web.having(replace(web.of(ProxiesFacts), servers=down, sticky_writer=None))
     found = assess(expected(), facts).problems
     assert any(item.node == WEB and item.reason == "its HAProxy has no writer" for item in found)
     assert any("HAProxy on web-1 sees it down in db_writer" in item.reason for item in found)

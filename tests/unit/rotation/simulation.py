@@ -17,12 +17,12 @@ from environments import NAMES
 from trivet.agent.journal import merge, summary
 from trivet.errors import ChangeHalted, LeaseHeld, RemoteError
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Size
 from trivet.model.size import size_named
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.plan import Roles
 from trivet.rotation.view import View
+from trivet.verdict.assess import Verdict
 
 SERVICES = ("web", "database", "files")
 

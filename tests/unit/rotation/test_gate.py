@@ -12,10 +12,10 @@ from simulation import change_of
 
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
 from trivet.rotation.steps import BROKEN_SECONDS, DRAIN_EXPIRES_SECONDS, GATE_SECONDS, NodeSteps
+from trivet.verdict.assess import Verdict
 
 NODE = "node-2"
 DRAINED = Finding("web", NODE, State.BUSY, "drained by us", by_drain=True)

@@ -10,10 +10,10 @@ from environments import NAMES, environment
 from simulation import change_of
 
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
 from trivet.rotation.steps import SOAK_SECONDS, NodeSteps
+from trivet.verdict.assess import Verdict
 
 BUSY = Finding("search", "node-1", State.BUSY, "is recovering shards")
 LOOK = 1.6

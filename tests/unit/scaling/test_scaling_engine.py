@@ -17,7 +17,6 @@ import pytest
 from trivet.agent.journal import merge, state_of, summary
 from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, RemoteError
 from trivet.health.findings import Finding, State
-from trivet.health.verdict import Verdict
 from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
@@ -26,6 +25,7 @@ from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
 from trivet.scaling import journal as scaling_journal
 from trivet.scaling.record import Progress, Record, WebHost
+from trivet.verdict.assess import Verdict
 
 OUT = ["create", "let_in", "configure", "gate", "enter", "verdict"]
 IN = ["drain", "tell_proxies", "remove", "tell_members", "verdict"]

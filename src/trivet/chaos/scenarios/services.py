@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario, Where, possible
-from trivet.health.collectors.files import RUN_DIRECTORY
+from trivet.services.files.collect import RUN_DIRECTORY
 from trivet.services.files.contract import VOLUME
 
 GROUP = "services"

@@ -7,11 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from trivet.health.collector import Collect
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, http_get, unit_state
-from trivet.health.facts import Flag, SearchFacts
+from trivet.health.facts import Flag
 from trivet.health.flags import flag_of
 from trivet.services.search.contract import ENGINE, HTTP_PORT
+from trivet.services.search.facts import SearchFacts
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
@@ -71,3 +73,6 @@ def allocation_of(settings: Mapping[str, Any]) -> tuple[str, Flag | None]:
         return allocation, flag_of(json.loads(text))
     except ValueError:
         return allocation, None
+
+
+COLLECT = Collect(facts=SearchFacts, full=collect, members_only=True)

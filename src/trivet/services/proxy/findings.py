@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from trivet.health.cluster import Cluster, listed
 from trivet.health.findings import Finding, State
-from trivet.health.holders import HOLD_SWITCHES
+from trivet.services.proxy.facts import HOLD_SWITCHES, ProxiesFacts
 
 _COMING = re.compile(r"DOWN \d+/\d+")
 """Down, with some of the checks passed that make it up."""
@@ -34,7 +34,7 @@ def server_findings(
     # Behind the public frontend are all nodes, and only members have it; the clusters are asked from everywhere.
     public = service == "web"
     asking = cluster.members() if public else cluster.machines()
-    proxies = {node: facts.proxies for node, facts in asking if facts.proxies.error is None}
+    proxies = {node: facts.of(ProxiesFacts) for node, facts in asking if facts.of(ProxiesFacts).error is None}
     absent = {item.name for item in cluster.expectation.machines if not item.in_service}
     for node, _ in cluster.machines() if public else cluster.members():
         if node in absent:
@@ -75,7 +75,7 @@ def _finding(cluster: Cluster, service: str, backend: str, node: str, problem: s
 def hold_findings(cluster: Cluster, service: str, backends: tuple[str, ...]) -> Iterator[Finding]:
     """Backends whose new connections a HAProxy holds back, which is meant for the moments of a hand-over."""
     for node, facts in cluster.machines():
-        for switch in facts.proxies.backend(HOLD_SWITCHES):
+        for switch in facts.of(ProxiesFacts).backend(HOLD_SWITCHES):
             if switch.server in backends and switch.status.startswith("MAINT"):
                 reason = f"its HAProxy holds back new connections of {switch.server}"
                 yield Finding(service, node, State.BUSY, reason, f"if no rotation runs: {cluster.clean_command}")

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from trivet.health.collectors.web import php_fpm_state
+from trivet.health.collector import Collect
 from trivet.health.config import (
     DISABLED_UNITS_DIRECTORY,
     DRAIN_DIRECTORY,
@@ -29,6 +29,7 @@ from trivet.health.config import (
 from trivet.health.external import Deadline, run, unit_state
 from trivet.health.facts import Disk, Drain, Flag, HostFacts, LeaseMode, Vote
 from trivet.health.flags import flag_of
+from trivet.services.web.collect import php_fpm_state
 
 PACKAGE_LOCKS = (
     Path("/var/lib/dpkg/lock-frontend"),
@@ -179,3 +180,6 @@ def vote(content: Any, now: float) -> Vote | None:
         return None
     mode = str(content.get("mode", LeaseMode.HANDS_OFF))
     return Vote(**asdict(flag), purpose=str(content.get("purpose", "")), mode=mode)
+
+
+COLLECT = Collect(facts=HostFacts, full=collect)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import GatewayFacts, NodeFacts
+from trivet.health.cluster import Cluster, Rules, listed
+from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
-from trivet.health.holders import gateway_holders
+from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.gateway.roles import gateway_holders
+from trivet.services.proxy.facts import ProxiesFacts
 
 SERVICE = "gateway"
 
@@ -23,7 +25,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
-    gateway = facts.gateway
+    gateway = facts.of(GatewayFacts)
     if silent := cluster.silent(SERVICE, node, gateway, "keepalived", gateway.keepalived):
         yield silent
         return
@@ -51,7 +53,7 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]
 
 def _of_web_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
     """A web node has no gateway address; its HAProxy is the application's way to the services."""
-    gateway = facts.gateway
+    gateway = facts.of(GatewayFacts)
     if gateway.error is not None:
         yield Finding(SERVICE, node, State.UNKNOWN, f"no answer: {gateway.error}", cluster.logs(node, "haproxy"))
     elif found := cluster.unit(SERVICE, node, "haproxy", gateway.haproxy):
@@ -60,14 +62,14 @@ def _of_web_node(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Find
 
 
 def _of_silence(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
-    if facts.gateway.haproxy == "active" and facts.proxies.error is not None:
-        reason = f"HAProxy runs, but does not say what it does: {facts.proxies.error}"
+    if facts.of(GatewayFacts).haproxy == "active" and facts.of(ProxiesFacts).error is not None:
+        reason = f"HAProxy runs, but does not say what it does: {facts.of(ProxiesFacts).error}"
         yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
 
 
 def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:
     holders = gateway_holders(dict(cluster.members())).get(address, ())
-    gateways = {node: facts.gateway for node, facts in cluster.members()}
+    gateways = {node: facts.of(GatewayFacts) for node, facts in cluster.members()}
     home = cluster.expectation.home_of(address)
     if len(holders) == 1:
         if home is not None and holders[0] != home:
@@ -89,3 +91,6 @@ def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:
 
 def _moving(gateways: dict[str, GatewayFacts]) -> bool:
     return any(gateway.handover for gateway in gateways.values())
+
+
+RULES = Rules(findings)

@@ -3,39 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trivet.health.cluster import Cluster
-from trivet.health.expectation import Expectation, NodeExpectation, Thresholds
-from trivet.health.facts import ClusterFacts, NodeFacts, Unreachable, facts_from_dict
+from trivet.health.cluster import Cluster, Rules
+from trivet.health.expectation import Expectation
+from trivet.health.facts import ClusterFacts
 from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State, worst
-from trivet.health.rules import database, files, gateway, host, redis, search, web
+from trivet.services.parts import parts
 from trivet.services.registry import SERVICES
 
-__all__ = [
-    "Expectation",
-    "Finding",
-    "NodeExpectation",
-    "NodeFacts",
-    "State",
-    "Thresholds",
-    "Unreachable",
-    "Verdict",
-    "assess",
-    "facts_from_dict",
-]
-
-_RULES: dict[str, Callable[[Cluster], Iterator[Finding]]] = {
-    "gateway": gateway.findings,
-    "web": web.findings,
-    "database": database.findings,
-    "redis": redis.findings,
-    "search": search.findings,
-    "files": files.findings,
-    "host": host.findings,
-}
+RULES = parts("rules", Rules)
 
 
 @dataclass(frozen=True)
@@ -137,7 +116,7 @@ def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
 
 def _of_service(cluster: Cluster, service: str) -> list[Finding]:
     """The findings of one service: at least one for every node that answered."""
-    found = [*_drains(cluster, service), *(_softened(cluster, item) for item in _RULES[service](cluster))]
+    found = [*_drains(cluster, service), *(_softened(cluster, item) for item in RULES[service].findings(cluster))]
     named = {finding.node for finding in found}
     well = (name for name, _ in cluster.machines() if name not in named)
     return [*found, *(Finding(service, name, State.HEALTHY, AS_IT_SHOULD_BE) for name in well)]

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import GatewayFacts, HostFacts, IdentityFacts, NodeFacts
+from trivet.health.cluster import Cluster, Rules, listed
+from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
+from trivet.services.gateway.facts import GatewayFacts
 
 SERVICE = "host"
 OWN_UNITS = ("trivet-agent", "trivet-heal")
@@ -34,7 +35,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield from _of_size(cluster, node, facts.host)
             yield from _of_work(cluster, node, facts.host)
             yield from _of_units(cluster, node, facts.host)
-        yield from _of_firewall(cluster, node, facts.gateway)
+        yield from _of_firewall(cluster, node, facts.of(GatewayFacts))
     yield from _of_names(cluster)
     yield from _of_clocks(cluster)
 
@@ -152,3 +153,6 @@ def _certainly_apart(one: NodeFacts, other: NodeFacts) -> float:
         (one.host.clock - one.answered_at) - (other.host.clock - other.asked_at),
         (other.host.clock - other.answered_at) - (one.host.clock - one.asked_at),
     )
+
+
+RULES = Rules(findings)

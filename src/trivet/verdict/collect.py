@@ -4,63 +4,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from trivet.health.collectors import database, files, gateway, host, proxies, redis, search, web
+from trivet.health.collector import Collect, Collector
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning
-from trivet.health.facts import (
-    DatabaseFacts,
-    FilesFacts,
-    GatewayFacts,
-    HostFacts,
-    IdentityFacts,
-    ProxiesFacts,
-    RedisFacts,
-    SearchFacts,
-    ServiceFacts,
-    WebFacts,
-)
+from trivet.health.facts import IdentityFacts, ServiceFacts
 from trivet.health.parallel import together
+from trivet.services.parts import parts
 from trivet.services.registry import lasting, settings_of
 
 TOTAL_SECONDS = 4.5
 """The longest that a collection takes."""
 
-Collector = Callable[[NodeConfig, Deadline], ServiceFacts]
-
-COLLECTORS: dict[str, tuple[Collector, type[ServiceFacts]]] = {
-    "gateway": (gateway.collect, GatewayFacts),
-    "proxies": (proxies.collect, ProxiesFacts),
-    "web": (web.collect, WebFacts),
-    "database": (database.collect, DatabaseFacts),
-    "redis": (redis.collect, RedisFacts),
-    "search": (search.collect, SearchFacts),
-    "files": (files.collect, FilesFacts),
-    "host": (host.collect, HostFacts),
-}
-
-WITHOUT_HEAL: dict[str, tuple[Collector, type[ServiceFacts]]] = {
-    **COLLECTORS,
-    "files": (files.collect_without_heal, FilesFacts),
-}
+PARTS = {part.facts.NAME: part for part in parts("collect", Collect).values()}
+Collectors = Mapping[str, tuple[Collector, type[ServiceFacts]]]
+"""By the name of the facts, each with their kind."""
+COLLECTORS: Collectors = {name: (part.full, part.facts) for name, part in PARTS.items()}
+OFTEN: Collectors = {name: (part.often or part.full, part.facts) for name, part in PARTS.items()}
 """For looks that follow each other."""
-
-MEMBERS_ONLY = ("database", "redis", "search")
+MEMBERS_ONLY = tuple(name for name, part in PARTS.items() if part.members_only)
 """What a web node does not run."""
 
 
-def collect_node(
-    config: NodeConfig | Mapping[str, Any], collectors: Mapping[str, tuple[Collector, type[ServiceFacts]]] = COLLECTORS
-) -> dict[str, Any]:
+def collect_node(config: NodeConfig | Mapping[str, Any], collectors: Collectors = COLLECTORS) -> dict[str, Any]:
     """The facts of this node as plain data, ready for JSON; read them with ``facts_from_dict``.
 
     Args:
         config: the content of ``/etc/trivet/node.json``.
-        collectors: by the name of the service, each with the kind of its facts.
+        collectors: what to ask.
 
     Raises:
         ValueError: the configuration does not fit. Nothing that a service does raises.

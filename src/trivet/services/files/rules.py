@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import Cluster, listed, times
-from trivet.health.facts import FilesFacts
+from trivet.health.cluster import Cluster, Rules, listed, times
 from trivet.health.findings import Finding, State
 from trivet.services.files.contract import MOUNT, VOLUME
+from trivet.services.files.facts import FilesFacts
 
 SERVICE = "files"
 
@@ -16,16 +16,16 @@ SERVICE = "files"
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the shared files of all nodes."""
     for node, facts in cluster.members():
-        if silent := cluster.silent(SERVICE, node, facts.files, "glusterd", facts.files.glusterd):
+        if silent := cluster.silent(SERVICE, node, facts.of(FilesFacts), "glusterd", facts.of(FilesFacts).glusterd):
             yield silent
         else:
-            yield from _of_pool(cluster, node, facts.files)
-            yield from _of_processes(cluster, node, facts.files)
-            yield from _of_mount(cluster, node, facts.files)
+            yield from _of_pool(cluster, node, facts.of(FilesFacts))
+            yield from _of_processes(cluster, node, facts.of(FilesFacts))
+            yield from _of_mount(cluster, node, facts.of(FilesFacts))
     members = {name for name, _ in cluster.members()}
     for node, facts in cluster.machines():
         if node not in members:
-            yield from _of_client(cluster, node, facts.files)
+            yield from _of_client(cluster, node, facts.of(FilesFacts))
     yield from _of_healing(cluster)
     yield from _of_marks(cluster)
 
@@ -94,7 +94,7 @@ def _of_healing(cluster: Cluster) -> Iterator[Finding]:
         return
     pending: dict[str, int] = {}
     split: dict[str, int] = {}
-    alive = [(node, facts.files) for node, facts in cluster.members() if facts.files.error is None]
+    alive = [(node, facts.of(FilesFacts)) for node, facts in cluster.members() if facts.of(FilesFacts).error is None]
     if alive and not any(files.heal_asked for _, files in alive):
         node = alive[0][0]
         command = cluster.on(node, f"gluster volume heal {volume} info summary")
@@ -145,7 +145,7 @@ def _of_marks(cluster: Cluster) -> Iterator[Finding]:
     """Every node's mark of some looks ago must have been seen by all the others."""
     mount = cluster.terms[MOUNT]
     # A web node reads the members' marks; nobody needs to know of its own.
-    readers = {node: facts.files for node, facts in cluster.machines() if facts.files.writable}
+    readers = {node: facts.of(FilesFacts) for node, facts in cluster.machines() if facts.of(FilesFacts).writable}
     members = {name for name, _ in cluster.members()}
     for writer, files in readers.items():
         if writer not in members:
@@ -163,3 +163,6 @@ def _of_marks(cluster: Cluster) -> Iterator[Finding]:
             reason = f"a write of {writer} is not seen on {listed(blind)}"
             command = cluster.on(blind[0], f"findmnt {mount}")
             yield Finding(SERVICE, None, State.BROKEN, reason, command)
+
+
+RULES = Rules(findings)

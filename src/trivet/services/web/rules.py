@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, Cluster, listed
-from trivet.health.facts import NodeFacts, Page
+from trivet.health.cluster import COMING_OR_GOING, Cluster, Rules, listed
+from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
-from trivet.health.rules.proxies import server_findings
+from trivet.services.proxy.findings import server_findings
+from trivet.services.web.facts import Page, WebFacts
 
 SERVICE = "web"
 
@@ -46,7 +47,7 @@ def _of_shop(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_node(cluster: Cluster, node: str, facts: NodeFacts, *, proxied: bool) -> Iterator[Finding]:
-    web = facts.web
+    web = facts.of(WebFacts)
     if silent := cluster.silent(SERVICE, node, web, "nginx", web.nginx):
         yield silent
         return
@@ -70,3 +71,6 @@ def _of_page(cluster: Cluster, node: str, way: str, page: Page, unit: str) -> It
     answer = f"answers {page.status}" if page.status else f"does not come: {page.error or 'no answer'}"
     reason = f"the page through {way} {answer}"
     yield Finding(SERVICE, node, State.BROKEN, reason, cluster.logs(node, unit))
+
+
+RULES = Rules(findings)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
+from trivet.health.collector import Collect
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, tcp_connection
-from trivet.health.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
 from trivet.health.parallel import ASSEMBLY_SECONDS, together
 from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
+from trivet.services.redis.facts import RedisFacts, RedisInstance, RedisReplica, SentinelView
 
 Reply = str | int | list["Reply"] | None
 
@@ -218,3 +219,6 @@ def parse_sentinel(master: Mapping[str, str], quorum: str, tilt: bool) -> Sentin
         quorum=quorum,
         tilt=tilt,
     )
+
+
+COLLECT = Collect(facts=RedisFacts, full=collect, members_only=True)

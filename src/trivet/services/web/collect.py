@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from trivet.health.collector import Collect
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, http_get, unit_state
-from trivet.health.facts import Page, WebFacts
 from trivet.health.http import Response
 from trivet.services.gateway.contract import HTTP_PORT, HTTPS_PORT
 from trivet.services.web.contract import NGINX_PORT
+from trivet.services.web.facts import Page, WebFacts
 
 _REDIRECTS = (301, 302, 307, 308)
 
@@ -64,3 +65,6 @@ def measured(request: Callable[[], Response]) -> Page:
     except NoAnswer as problem:
         return Page(error=str(problem), seconds=round(time.monotonic() - started, 3))
     return Page(status=response.status, seconds=round(time.monotonic() - started, 3))
+
+
+COLLECT = Collect(facts=WebFacts, full=collect, own=collect_own)

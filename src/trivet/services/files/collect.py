@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from trivet.health.collector import Collect
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
-from trivet.health.facts import BrickHeal, FilesFacts, Peer
 from trivet.health.parallel import ASSEMBLY_SECONDS, together
 from trivet.services.files.contract import MOUNT, VOLUME
+from trivet.services.files.facts import BrickHeal, FilesFacts, Peer
 
 UNIT = "glusterd.service"
 GLUSTER = "gluster"
@@ -243,3 +244,6 @@ def _marks(path: Path) -> tuple[float, ...]:
         return tuple(map(float, path.read_text(encoding="ascii").split()[:2]))
     except (FileNotFoundError, ValueError):
         return ()
+
+
+COLLECT = Collect(facts=FilesFacts, full=collect, often=collect_without_heal)

@@ -7,10 +7,12 @@ import json
 import time
 from pathlib import Path
 
+from trivet.health.collector import Collect
 from trivet.health.config import FIREWALL_TABLE, GATEWAY_DIRECTORY, HANDOVER_TABLE, KEEPALIVED_ALIVE, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, run, unit_state
-from trivet.health.facts import Flag, GatewayFacts
+from trivet.health.facts import Flag
 from trivet.health.flags import flag_of
+from trivet.services.gateway.facts import GatewayFacts
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> GatewayFacts:
@@ -76,3 +78,6 @@ def handover_flags(path: Path) -> dict[str, dict[str, Flag]]:
         kind: {address: flag_of(record) for address, record in state.get(kind, {}).items()}
         for kind in ("forwards", "releases")
     }
+
+
+COLLECT = Collect(facts=GatewayFacts, full=collect)

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, NOT_RUNNING, Cluster, listed
-from trivet.health.facts import DatabaseFacts, NodeFacts
+from trivet.health.cluster import COMING_OR_GOING, NOT_RUNNING, Cluster, Rules, listed
+from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
-from trivet.health.holders import proxy_writer, writers
-from trivet.health.rules.proxies import hold_findings, server_findings
+from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.roles import proxy_writer, writers
+from trivet.services.proxy.facts import ProxiesFacts
+from trivet.services.proxy.findings import hold_findings, server_findings
 
 SERVICE = "database"
 _TRANSFER_STATES = ("Joining", "Joiner", "Donor", "Joined", "Waiting")
@@ -28,7 +30,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Finding | None:
-    database = facts.database
+    database = facts.of(DatabaseFacts)
     if database.transfer is not None:
         reason = f"a state transfer runs ({database.transfer})"
         return Finding(SERVICE, node, State.BUSY, reason, cluster.logs(node, "mariadb"))
@@ -64,9 +66,11 @@ def _membership(database: DatabaseFacts) -> tuple[State, str] | None:
 def _members(cluster: Cluster) -> dict[str, DatabaseFacts]:
     """The members that answer and replicate in a primary component."""
     return {
-        node: facts.database
+        node: database
         for node, facts in cluster.members()
-        if facts.database.error is None and facts.database.wsrep and facts.database.cluster_status == "Primary"
+        if (database := facts.of(DatabaseFacts)).error is None
+        and database.wsrep
+        and database.cluster_status == "Primary"
     }
 
 
@@ -85,7 +89,7 @@ def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
     if not sizes:
         return
     absent = frozenset(node.name for node in cluster.expectation.nodes) - members.keys()
-    passing = frozenset(node for node, facts in cluster.members() if _on_its_way(facts.database))
+    passing = frozenset(node for node, facts in cluster.members() if _on_its_way(facts.of(DatabaseFacts)))
     counted = ", ".join(f"{node} counts {size}" for node, size in sizes.items())
     reason = f"the cluster should have {expected} members: {counted}"
     if absent:
@@ -98,7 +102,7 @@ def _outage(cluster: Cluster) -> Finding | None:
     """Nobody that was asked is left whom a member could join; None for a single server, and when one may be."""
     looked_at = dict(cluster.members())
     replicate = cluster.expectation.count > 1
-    if not looked_at or not replicate or not all(_is_out(facts.database) for facts in looked_at.values()):
+    if not looked_at or not replicate or not all(_is_out(facts.of(DatabaseFacts)) for facts in looked_at.values()):
         return None
     reason = f"no member is in a primary component (asked: {listed(list(looked_at))})"
     return Finding(
@@ -121,7 +125,7 @@ def _on_its_way(database: DatabaseFacts) -> bool:
 
 def _of_writer(cluster: Cluster) -> Iterator[Finding]:
     for node, facts in cluster.machines():
-        if facts.proxies.error is None and proxy_writer(facts.proxies) is None:
+        if facts.of(ProxiesFacts).error is None and proxy_writer(facts.of(ProxiesFacts)) is None:
             command = cluster.on(node, "trivet-agent proxy states")
             yield Finding(SERVICE, node, State.BROKEN, "its HAProxy has no writer", command)
     named = writers(dict(cluster.machines()))
@@ -131,3 +135,6 @@ def _of_writer(cluster: Cluster) -> Iterator[Finding]:
         # Galera takes writes anywhere, and the proxies tell each other within moments.
         reason = f"the proxies do not agree on the writer ({seen})"
         yield Finding(SERVICE, None, State.BUSY, reason, command)
+
+
+RULES = Rules(findings)

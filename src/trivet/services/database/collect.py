@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from trivet.health.collector import Collect
 from trivet.health.config import MARIADB_DIRECTORY, MARIADB_SOCKET, NodeConfig
 from trivet.health.external import Deadline, NoAnswer, NotRunning, run, unit_state
-from trivet.health.facts import DatabaseFacts
+from trivet.services.database.facts import DatabaseFacts
 
 UNIT = "mariadb.service"
 _STATUS = (
@@ -154,3 +155,6 @@ def state_transfer(processes: Path = Path("/proc")) -> str | None:
             if name.startswith(b"wsrep_sst_"):
                 return name.decode(errors="replace")
     return None
+
+
+COLLECT = Collect(facts=DatabaseFacts, full=collect, members_only=True)

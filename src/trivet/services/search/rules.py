@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trivet.health.cluster import COMING_OR_GOING, Cluster, listed, times
-from trivet.health.facts import SearchFacts
+from trivet.health.cluster import COMING_OR_GOING, Cluster, Rules, listed, times
 from trivet.health.findings import Finding, State
-from trivet.health.rules.proxies import server_findings
+from trivet.services.proxy.findings import server_findings
 from trivet.services.search.contract import ENGINE, HTTP_PORT
+from trivet.services.search.facts import SearchFacts
 
 SERVICE = "search"
 
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
     """Judge the search engine of all nodes."""
-    looked_at = (_of_node(cluster, node, facts.search) for node, facts in cluster.members())
+    looked_at = (_of_node(cluster, node, facts.of(SearchFacts)) for node, facts in cluster.members())
     own = [finding for finding in looked_at if finding is not None]
     yield from own
     yield from _of_cluster(cluster)
@@ -36,9 +36,9 @@ def _in_cluster(search: SearchFacts) -> bool:
 
 def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
     views = {
-        node: facts.search
+        node: facts.of(SearchFacts)
         for node, facts in cluster.members()
-        if facts.search.error is None and _in_cluster(facts.search)
+        if facts.of(SearchFacts).error is None and _in_cluster(facts.of(SearchFacts))
     }
     uuids = {node: search.cluster_uuid for node, search in views.items()}
     if len(set(uuids.values())) > 1:
@@ -61,7 +61,7 @@ def _of_size(cluster: Cluster, views: dict[str, SearchFacts]) -> Iterator[Findin
     passing = frozenset(
         node
         for node, facts in cluster.members()
-        if facts.search.error is not None and facts.search.unit in COMING_OR_GOING
+        if facts.of(SearchFacts).error is not None and facts.of(SearchFacts).unit in COMING_OR_GOING
     )
     counted = ", ".join(f"{node} counts {count}" for node, count in wrong.items())
     reason = f"the cluster should have {times(expected, 'node')}: {counted}"
@@ -120,3 +120,6 @@ def _of_allocation(cluster: Cluster, search: SearchFacts) -> Iterator[Finding]:
 def _curl(cluster: Cluster, node: str, path: str) -> str:
     server = f"{cluster.expectation.address_of(node)}:{cluster.terms[HTTP_PORT]}"
     return cluster.on(node, f"curl -s 'http://{server}/{path}'")
+
+
+RULES = Rules(findings)

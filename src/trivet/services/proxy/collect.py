@@ -8,10 +8,10 @@ import io
 import re
 from collections.abc import Mapping
 
+from trivet.health.collector import Collect
 from trivet.health.config import HAPROXY_SOCKET, NodeConfig
 from trivet.health.external import Deadline, unix_dialogue
-from trivet.health.facts import ProxiesFacts, ProxyServer
-from trivet.health.holders import WRITER_BACKEND
+from trivet.services.proxy.facts import WRITER_BACKEND, ProxiesFacts, ProxyServer
 
 _STAT_OF_SERVERS = "show stat -1 4 -1"
 
@@ -79,3 +79,6 @@ def sticky_server(answer: str, names: Mapping[int, str]) -> str | None:
         if number := re.search(r"\bserver_id=(\d+)", line):
             return names.get(int(number[1]))
     return None
+
+
+COLLECT = Collect(facts=ProxiesFacts, full=collect)

@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from trivet.health.cluster import Cluster, listed
-from trivet.health.facts import NodeFacts, RedisFacts, RedisInstance, SentinelView
+from trivet.health.cluster import Cluster, Rules, listed
+from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
-from trivet.health.holders import HOLD_SERVER, redis_primaries
-from trivet.health.rules.proxies import hold_findings
+from trivet.services.proxy.facts import HOLD_SERVER, ProxiesFacts
+from trivet.services.proxy.findings import hold_findings
+from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.redis.roles import redis_primaries
 
 SERVICE = "redis"
 _NEVER_EVICTS = ("session",)
@@ -36,11 +38,11 @@ class _Judge:
 
     def findings(self) -> Iterator[Finding]:
         for node, facts in self.cluster.members():
-            instance = _within(facts.redis, self.name)
+            instance = _within(facts.of(RedisFacts), self.name)
             yield from self._of_instance(node, instance)
             yield from self._of_memory(node, instance)
             if self._with_sentinel():
-                yield from self._of_sentinel(node, _view_within(facts.redis, self.name))
+                yield from self._of_sentinel(node, _view_within(facts.of(RedisFacts), self.name))
         yield from self._of_primaries()
         yield from self._of_proxies()
         yield from hold_findings(self.cluster, SERVICE, (f"redis_{self.name}_primary",))
@@ -54,9 +56,9 @@ class _Judge:
     def _failing_over(self) -> bool:
         """A Sentinel moves the primary, or a primary hands over by itself."""
         return any(
-            "failover_in_progress" in _view_within(facts.redis, self.name).flags
-            or _view_within(facts.redis, self.name).failover_state not in ("none", "no-failover", "")
-            or _within(facts.redis, self.name).failover_state != "no-failover"
+            "failover_in_progress" in _view_within(facts.of(RedisFacts), self.name).flags
+            or _view_within(facts.of(RedisFacts), self.name).failover_state not in ("none", "no-failover", "")
+            or _within(facts.of(RedisFacts), self.name).failover_state != "no-failover"
             for _, facts in self.cluster.members()
         )
 
@@ -106,7 +108,7 @@ class _Judge:
             reason = f"has no link to its primary {address or replica.primary_address}"
             yield Finding(SERVICE, node, self._unless_failing_over(), reason, self._command(node))
         elif primary:
-            yield from self._of_lag(node, replica, _within(primary[1].redis, self.name))
+            yield from self._of_lag(node, replica, _within(primary[1].of(RedisFacts), self.name))
 
     def _of_lag(self, node: str, replica: RedisInstance, primary: RedisInstance) -> Iterator[Finding]:
         limits = self.cluster.expectation.thresholds
@@ -160,7 +162,7 @@ class _Judge:
             reason = f"{len(primaries)} nodes call themselves primary: {listed(primaries)}"
             yield Finding(SERVICE, None, self._unless_failing_over(), reason, self._command(primaries[0]))
         elif not primaries and members:
-            instances = [_within(facts.redis, self.name) for facts in members.values()]
+            instances = [_within(facts.of(RedisFacts), self.name) for facts in members.values()]
             unseen = any(instance.error is not None and not instance.down for instance in instances)
             state = State.UNKNOWN if unseen else self._unless_failing_over()
             yield Finding(SERVICE, None, state, "no node is primary", self._command(next(iter(members))))
@@ -168,7 +170,7 @@ class _Judge:
             believed = {
                 view.address
                 for facts in members.values()
-                if (view := _view_within(facts.redis, self.name)).error is None
+                if (view := _view_within(facts.of(RedisFacts), self.name)).error is None
             }
             if len(believed) > 1:
                 reason = f"the Sentinels do not agree on the primary ({listed(frozenset(believed))})"
@@ -180,11 +182,11 @@ class _Judge:
         if primary is None:
             return
         for node, facts in self.cluster.machines():
-            if facts.proxies.error is not None:
+            if facts.of(ProxiesFacts).error is not None:
                 continue
             statuses = {
                 item.server: item
-                for item in facts.proxies.backend(f"redis_{self.name}_primary")
+                for item in facts.of(ProxiesFacts).backend(f"redis_{self.name}_primary")
                 if item.server != HOLD_SERVER
             }
             targets = {name for name, server in statuses.items() if server.usable}
@@ -206,3 +208,6 @@ def _view_within(facts: RedisFacts, name: str) -> SentinelView:
     if facts.error is not None:
         return SentinelView(error=facts.error, down=facts.down)
     return facts.sentinels.get(name, _NO_VIEW)
+
+
+RULES = Rules(findings)
