@@ -186,6 +186,7 @@ class Healer:
         self._looked = float("-inf")
         self._asked_heal = float("-inf")
         self._silent: tuple[str, ...] = ()
+        self._runs: Mapping[str, int] = {}
         self._restless_until = float("-inf")
 
     @property
@@ -230,14 +231,21 @@ class Healer:
             self._acting.start()
 
     def _worth_a_look(self) -> bool:
-        """Whether a thorough look is due, or something is wrong that was not yet looked at often enough."""
+        """Whether a thorough look is due: by its time, after a unit was started anew, or while something is wrong.
+
+        What stays wrong as it is, is not looked at so often for ever.
+        """
         silent = pulse.silent(self._config)
         if silent != self._silent:
             self._silent = silent
             self._stir()
+        before, self._runs = self._runs, pulse.runs(self._config.units)
+        # systemd brings back what falls before the pulse misses it.
+        anew = any(self._runs[path] != number for path, number in before.items() if path in self._runs)
         wrong = bool(silent or self._present)
         now = time.monotonic()
-        return now - self._looked >= self._settings.look_seconds or (wrong and now < self._restless_until)
+        due = now - self._looked >= self._settings.look_seconds
+        return due or anew or (wrong and now < self._restless_until)
 
     def _heal_report_due(self, *, wrong: bool) -> bool:
         """Whether to ask now what there is to heal; always while something is wrong."""

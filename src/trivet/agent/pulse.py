@@ -9,8 +9,9 @@ primary that is handed over just now); what it does not see is left to the next 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from trivet.agent.haproxy import Server, parse_stat, stat_command
@@ -67,8 +68,25 @@ def without_processes(units: tuple[str, ...], slices: tuple[Path, ...] = SYSTEM_
     return tuple(unit for unit in units if not any(_has_process(folder, unit) for folder in slices))
 
 
+def runs(units: tuple[str, ...], slices: tuple[Path, ...] = SYSTEM_SLICES) -> dict[str, int]:
+    """What changes with every start of a unit, by the path that it was read from: systemd makes a control group for it.
+
+    Not for the management daemon of GlusterFS, whose group stays while its bricks are in it: it writes a new pid file.
+    """
+    seen: dict[str, int] = {}
+    for path in (GLUSTERD_PID, *(group for folder in slices for unit in units for group in _groups(folder, unit))):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            seen[str(path)] = status.st_mtime_ns if path == GLUSTERD_PID else status.st_ino
+    return seen
+
+
+def _groups(folder: Path, unit: str) -> Iterable[Path]:
+    return folder.glob("php*-fpm.service") if unit == PHP_FPM else (folder / f"{unit}.service",)
+
+
 def _has_process(folder: Path, unit: str) -> bool:
-    for group in folder.glob("php*-fpm.service") if unit == PHP_FPM else (folder / f"{unit}.service",):
+    for group in _groups(folder, unit):
         try:
             if (group / "cgroup.procs").read_bytes():
                 return True

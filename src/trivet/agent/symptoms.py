@@ -17,6 +17,7 @@ from functools import partial
 from trivet.agent.election import Election, MemberReport, Outcome, elect, recovers_itself
 from trivet.health.config import NodeConfig
 from trivet.health.facts import NodeFacts
+from trivet.health.flaps import flapping, journal_of
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files.contract import VOLUME
 from trivet.services.files.facts import FilesFacts
@@ -24,6 +25,7 @@ from trivet.services.gateway.facts import GatewayFacts
 from trivet.services.proxy.facts import WRITER_BACKEND, ProxiesFacts
 from trivet.services.redis.contract import INSTANCES
 from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.registry import service_of_unit
 from trivet.services.search.contract import ENGINE
 from trivet.services.search.facts import SearchFacts
 from trivet.services.web.facts import WebFacts
@@ -133,7 +135,7 @@ class View:
 
 def symptoms(view: View) -> list[Symptom]:
     """Everything that is wrong here, in the order of a repair: what others rest on comes first."""
-    rules = (_peers, _gateway, _database, _redis, _search, _files, _web)
+    rules = (_peers, _flapping, _gateway, _database, _redis, _search, _files, _web)
     found = [symptom for rule in rules for symptom in rule(view)]
     silent = [symptom for symptom in found if symptom.problem == "hangs"]
     if len(silent) < OVERLOADED:
@@ -192,6 +194,28 @@ def _peers(view: View) -> Iterator[Symptom]:
                 cluster_wide=True,
                 next_command=f"ssh {member.address} systemctl status trivet-heal",
             )
+
+
+def _flapping(view: View) -> Iterator[Symptom]:
+    """Units that fall over and over: systemd starts them again and again, so that they are never found down."""
+    for unit, flap in flapping(view.own.host).items():
+        if not _waits_for_others(view, unit):
+            yield Symptom(
+                service=service_of_unit(unit, view.config.terms),
+                subject=unit,
+                problem="flapping",
+                reason=f"{unit} {flap}",
+                # What it is made of has lasted already.
+                looks=1,
+                next_command=f"ssh {view.config.address} journalctl -u {journal_of(unit)} -n 50 --no-pager",
+            )
+
+
+def _waits_for_others(view: View, unit: str) -> bool:
+    """Whether a unit is one that tries again and again until enough other nodes are there, and they are not."""
+    if unit == "mariadb":
+        return len(view.config.members) > 1 and not _primary_somewhere(view)
+    return unit == "trivet-shared" and not view.served_elsewhere(lambda facts: facts.of(FilesFacts).mounted)
 
 
 # ---------------------------------------------------------------- gateway

@@ -111,6 +111,8 @@ class HostFacts(ServiceFacts):
     """Who keeps the agent of this node from repairing; None when nobody does, or the pause has expired."""
     units: dict[str, str] = field(default_factory=dict)
     """States of the services that should run here, as systemd has them; ``php-fpm`` of the version that is there."""
+    falls: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """When systemd started services again by itself in the last minutes (epoch seconds), by unit."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,12 @@ HOLDS: dict[str, Port] = {name: backend.hold for name, backend in BACKENDS.items
 """Backends whose connections can be held, and the local port that stands in for them."""
 
 
+def service_of_unit(unit: str, terms: Terms) -> str:
+    """The service that a unit belongs to; what is in no contract is the machine's."""
+    owners = {terms.unit_name(item): contract.service for contract in CONTRACTS for item in contract.units}
+    return owners.get(unit, host.CONTRACT.service)
+
+
 SETTINGS: dict[str, Term[Any]] = {term.name: term for contract in CONTRACTS for term in contract.terms if term.setting}
 
 

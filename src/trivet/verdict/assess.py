@@ -11,8 +11,9 @@ from trivet.health.cluster import Cluster, Rules
 from trivet.health.expectation import Expectation
 from trivet.health.facts import ClusterFacts
 from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State, worst
+from trivet.health.flaps import flapping, journal_of
 from trivet.services.parts import parts
-from trivet.services.registry import SERVICES
+from trivet.services.registry import SERVICES, service_of_unit
 
 RULES = parts("rules", Rules)
 
@@ -116,7 +117,8 @@ def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
 
 def _of_service(cluster: Cluster, service: str) -> list[Finding]:
     """The findings of one service: at least one for every node that answered."""
-    found = [*_drains(cluster, service), *(_softened(cluster, item) for item in RULES[service].findings(cluster))]
+    judged = (*_flaps(cluster, service), *RULES[service].findings(cluster))
+    found = [*_drains(cluster, service), *(_softened(cluster, item) for item in judged)]
     named = {finding.node for finding in found}
     well = (name for name, _ in cluster.machines() if name not in named)
     return [*found, *(Finding(service, name, State.HEALTHY, AS_IT_SHOULD_BE) for name in well)]
@@ -129,6 +131,15 @@ def _drains(cluster: Cluster, service: str) -> Iterator[Finding]:
         if drain is not None:
             reason, command = cluster.told(drain, "drained")
             yield Finding(service, node, State.BUSY, reason, command, by_drain=True)
+
+
+def _flaps(cluster: Cluster, service: str) -> Iterator[Finding]:
+    """The units of the service that fall over and over; a look may find them up, or on their way."""
+    for node, facts in cluster.machines():
+        for unit, flap in flapping(facts.host).items():
+            if service_of_unit(unit, cluster.terms) == service:
+                command = cluster.logs(node, journal_of(unit))
+                yield Finding(service, node, State.BROKEN, f"{unit} {flap}", command)
 
 
 def _softened(cluster: Cluster, finding: Finding) -> Finding:

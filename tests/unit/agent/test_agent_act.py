@@ -259,6 +259,22 @@ def test_a_unit_without_a_process_is_named(tmp_path: Path) -> None:
     assert pulse.without_processes(units, (tmp_path / "none", tmp_path)) == ("haproxy", "keepalived")
 
 
+def test_a_start_of_a_unit_is_seen_by_its_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid_file = tmp_path / "glusterd.pid"
+    pid_file.write_text("7")
+    monkeypatch.setattr(pulse, "GLUSTERD_PID", pid_file)
+    for unit in ("nginx", "php8.2-fpm"):
+        (tmp_path / f"{unit}.service").mkdir()
+    units = ("nginx", "php-fpm", "mariadb")
+    first = pulse.runs(units, (tmp_path / "none", tmp_path))
+    assert {Path(path).name for path in first} == {"glusterd.pid", "nginx.service", "php8.2-fpm.service"}
+    assert pulse.runs(units, (tmp_path,)) == first
+    (tmp_path / "nginx.service").rename(tmp_path / "old")
+    (tmp_path / "nginx.service").mkdir()
+    changed = {path for path, number in pulse.runs(units, (tmp_path,)).items() if first[path] != number}
+    assert changed == {str(tmp_path / "nginx.service")}
+
+
 def test_a_daemon_that_gives_no_sign_any_more_is_named(tmp_path: Path) -> None:
     sign = tmp_path / "keepalived.alive"
     assert pulse.silent_file("keepalived", sign, 10.0) == ()

@@ -41,6 +41,7 @@ class World:
         self.acts: list[tuple[str, Remedy]] = []
         self.alerts: list[dict[str, Any]] = []
         self.pulse: tuple[str, ...] = ("something",)
+        self.runs: dict[str, int] = {}
         self.looks: list[str] = []
         self.heal_reports: list[str] = []
         self.slow = 0.0
@@ -114,6 +115,7 @@ def agents(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(heal.galera, "report_of", lambda node, _facts: views.reports(world.cluster)[node])
     monkeypatch.setattr(heal.act, "perform", world.perform)
     monkeypatch.setattr(heal.pulse, "silent", lambda _config: world.pulse)
+    monkeypatch.setattr(heal.pulse, "runs", lambda _units: world.runs)
     Recorder.sent = world.alerts
     with contextlib.ExitStack() as stack:
         port = free_port()
@@ -161,6 +163,44 @@ def test_a_node_that_is_well_is_not_looked_at_thoroughly_every_time(
         world.pulse = ("mariadb",)
         world.rounds(1)
         assert len(world.looks) > first
+
+
+def test_a_unit_that_was_started_anew_between_two_pulses_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = World(tmp_path)
+    made.look_seconds = 3600.0
+    made.pulse = ()
+    made.runs = {"nginx.service": 1, "haproxy.service": 2}
+    with agents(made, monkeypatch) as world:
+        world.rounds(2)
+        looked = len(world.looks)
+        world.rounds(2)
+        assert len(world.looks) == looked
+        world.runs = {"nginx.service": 3, "haproxy.service": 2}
+        world.rounds(2)
+        assert len(world.looks) == looked + len(NAMES)
+
+
+def test_a_unit_that_falls_over_and_over_is_told_at_the_first_look_and_left_to_a_human(world: World) -> None:
+    moments = (views.CLOCK - 20.0, views.CLOCK - 10.0)
+    fallen = views.change(world.cluster, "n2", "host", falls={"nginx": moments})
+    world.cluster = views.unit(fallen, "n2", "nginx", "activating")
+    world.rounds(1)
+    assert world.acts == []
+    assert "noticed" in world.events("n2")
+    end = time.monotonic() + 5
+    while not world.alerts and time.monotonic() < end:
+        time.sleep(0.01)
+    [alert] = world.alerts
+    assert (alert["service"], alert["subject"], alert["problem"], alert["human_needed"]) == (
+        "web",
+        "nginx",
+        "flapping",
+        True,
+    )
+    assert alert["reason"] == "nginx falls over and over: 2 starts in 20 s"
+    assert alert["next_command"] == "ssh 127.0.0.2 journalctl -u nginx -n 50 --no-pager"
 
 
 def test_what_is_to_heal_is_asked_for_now_and_then_and_always_while_something_is_wrong(

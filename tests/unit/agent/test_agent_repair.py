@@ -188,6 +188,19 @@ def test_nothing_is_repaired_where_the_flags_are_not_known(cluster: Cluster, nam
     assert acts(views.view(views.change(cluster, name, "host", error="systemctl did not end in 3.0 s"), name)) == []
 
 
+@pytest.mark.parametrize("unit", ["mariadb", "trivet-shared"])
+def test_what_tries_until_the_others_are_there_flaps_only_when_they_are(unit: str) -> None:
+    moments = (views.CLOCK - 30.0, views.CLOCK - 15.0)
+    cluster = views.change(views.unit(views.healthy(), "n1", unit, "activating"), "n1", "host", falls={unit: moments})
+    flaps = [item.subject for item in symptoms(views.view(cluster, "n1")) if item.problem == "flapping"]
+    assert flaps == [unit]
+    for name in views.NAMES:
+        cluster = views.change(cluster, name, "files", mounted=False)
+        cluster = views.change(cluster, name, "database", cluster_status="non-Primary", ready=False)
+        cluster = views.change(cluster, name, "proxies", servers=())
+    assert not [item for item in symptoms(views.view(cluster, "n1")) if item.problem == "flapping"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("unit", ["nginx", "php-fpm", "mariadb", "keepalived"])
 def test_a_masked_unit_is_not_started(name: str, unit: str) -> None:

@@ -29,6 +29,7 @@ from trivet.health.config import (
 from trivet.health.external import Deadline, run, unit_state
 from trivet.health.facts import Disk, Drain, Flag, HostFacts, LeaseMode, Vote
 from trivet.health.flags import flag_of
+from trivet.services.host import falls
 from trivet.services.web.collect import php_fpm_state
 
 PACKAGE_LOCKS = (
@@ -67,6 +68,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         vote=vote(_content(LEASE_FILE), now),
         pause=in_force(_content(PAUSE_DIRECTORY / PAUSE_FLAG), now),
         units=states(config.units, deadline),
+        falls=falls.collect(config.units, deadline),
         clock=now,
     )
 

@@ -10,11 +10,11 @@ from trivet.health.cluster import Cluster, Rules, listed
 from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
 from trivet.health.findings import Finding, State
 from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.registry import service_of_unit
 
 SERVICE = "host"
 OWN_UNITS = ("trivet-agent", "trivet-heal")
 """Trivet's own services on a node: they belong to no service of the shop."""
-_SERVICE_OF_UNIT = {"mariadb": "database", "opensearch": "search", "elasticsearch": "search"}
 
 
 def findings(cluster: Cluster) -> Iterator[Finding]:
@@ -94,9 +94,9 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
         yield Finding(SERVICE, node, State.HEALTHY, reason)
     for unit, flag in host.disabled_units.items():
         reason, next_command = cluster.told(flag, f"{unit} was kept from starting with the machine")
-        unit_of = _SERVICE_OF_UNIT.get(unit)
+        service = service_of_unit(unit, cluster.terms)
         # Where the service is drained as well, both are one and the same rotation's, whose gate looks past its drain.
-        by_drain = unit_of is not None and cluster.drain(unit_of, node) is not None
+        by_drain = cluster.drain(service, node) is not None
         yield Finding(SERVICE, node, State.BUSY, reason, next_command, by_drain=by_drain)
     if host.pause is not None:
         reason = f"its agent repairs nothing: paused by {host.pause.owner}"
