@@ -30,11 +30,17 @@ DIRECTORY_OPTIONS = {
     "mode": {"type": "str", "default": "0755"},
 }
 LINK_OPTIONS = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
+PENDING_OPTIONS = {
+    "reload": {"type": "str"},
+    "restart": {"type": "str"},
+    "path": {"type": "str", "default": ""},
+}
 OPTIONS = {
     "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_OPTIONS},
     "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY_OPTIONS},
     "links": {"type": "list", "elements": "dict", "default": [], "options": LINK_OPTIONS},
     "absent": {"type": "list", "elements": "path", "default": []},
+    "pending": {"type": "list", "elements": "dict", "default": [], "options": PENDING_OPTIONS},
 }
 
 

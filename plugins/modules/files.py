@@ -98,6 +98,26 @@ options:
     type: list
     elements: path
     default: []
+  pending:
+    description:
+      - What has to be reloaded or restarted when something of this changes. It is marked in
+        C(/etc/trivet/pending-reload/) or C(/etc/trivet/pending-restart/) before the first change, shown by
+        C(trivet status), and not forgotten when a later task fails.
+      - M(trivet.commerce.reload) reloads what is marked. What is marked for a restart, the next rotation restarts.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      reload:
+        description: Name of the service that is to be reloaded.
+        type: str
+      restart:
+        description: Name of the service that is to be restarted.
+        type: str
+      path:
+        description: Regular expression that a changed file, link or removed file must match. By default any does.
+        type: str
+        default: ""
 attributes:
   check_mode:
     description: Validates and reports what would change.

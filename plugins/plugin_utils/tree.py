@@ -8,13 +8,18 @@ import grp
 import json
 import os
 import pwd
+import re
 import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterable
 from typing import Any
 
+MARKS = "/etc/trivet"
+"""Folders in it keep the marks of what waits: ``pending-reload`` and ``pending-restart``."""
 DIFF_LIMIT = 200_000
 """Bytes of a file whose difference is shown."""
 
@@ -56,6 +61,8 @@ class Tree:
         self.changed_files: list[str] = []
         self.diffs: list[dict[str, str]] = []
         self.staged: list[tuple[str, str]] = []
+        self.links_to_make: list[dict[str, str]] = []
+        self.to_remove: list[str] = []
 
     def user_id(self, name: str) -> int:
         """The numeric id of a user; in check mode a user that is not there yet counts as root."""
@@ -171,6 +178,23 @@ class Tree:
             os.replace(staged, destination)
         self.staged = []
 
+    def mark(self) -> None:
+        """Mark on the node what waits for a reload or a restart, before the first change.
+
+        So no change is without its mark. Whoever ends between the two leaves a mark without a change, and a reload that
+        is not needed harms nobody.
+        """
+        changes = [
+            *(destination for _staged, destination in self.staged),
+            *(entry["path"] for entry in self.links_to_make),
+            *self.to_remove,
+        ]
+        for entry in [] if self.check_mode else self.arguments["pending"]:
+            changed = [path for path in changes if re.search(entry["path"], path)]
+            for kind in ("reload", "restart"):
+                if changed and entry[kind]:
+                    write_mark(os.path.join(MARKS, f"pending-{kind}"), entry[kind], changed)
+
     def refuse_directories_in_the_way(self) -> None:
         """Fail before the first change when a link or a removal would meet a directory."""
         for path in [entry["path"] for entry in self.arguments["links"]]:
@@ -180,15 +204,19 @@ class Tree:
             if os.path.isdir(path) and not os.path.islink(path):
                 raise Refused(f"{path} is a directory, it is not removed")
 
-    def links(self) -> None:
-        """Make the links that are not there or lead elsewhere."""
+    def plan(self) -> None:
+        """Find the links that are not there or lead elsewhere, and what is there and is not to be."""
         for entry in self.arguments["links"]:
             path, target = entry["path"], entry["target"]
-            if os.path.islink(path) and os.readlink(path) == target:
-                continue
-            self.changed_files.append(path)
-            if self.check_mode:
-                continue
+            if not (os.path.islink(path) and os.readlink(path) == target):
+                self.links_to_make.append(entry)
+        self.to_remove = [path for path in self.arguments["absent"] if os.path.lexists(path)]
+        self.changed_files += [*(entry["path"] for entry in self.links_to_make), *self.to_remove]
+
+    def links(self) -> None:
+        """Make the links that are to be made."""
+        for entry in [] if self.check_mode else self.links_to_make:
+            path, target = entry["path"], entry["target"]
             fresh = f"{path}.trivet-link"
             if os.path.lexists(fresh):
                 os.unlink(fresh)
@@ -197,12 +225,8 @@ class Tree:
 
     def absent(self) -> None:
         """Remove what is not to be there."""
-        for path in self.arguments["absent"]:
-            if not os.path.lexists(path):
-                continue
-            self.changed_files.append(path)
-            if not self.check_mode:
-                os.unlink(path)
+        for path in [] if self.check_mode else self.to_remove:
+            os.unlink(path)
 
     def discard(self) -> None:
         """Remove what is staged."""
@@ -210,6 +234,39 @@ class Tree:
             if os.path.exists(staged):
                 os.unlink(staged)
         self.staged = []
+
+
+def write_mark(folder: str, name: str, changed: Iterable[str]) -> None:
+    """Note on the disk what waits, since when and for which files; what an earlier mark says is kept."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name)
+    before = read_mark(path)
+    files = sorted({*before.get("files", []), *changed})
+    since = before.get("since") or round(time.time(), 3)
+    mark = {"service": name, "since": since, "reason": f"changed: {', '.join(files)}", "files": files}
+    # Who reads the folder takes a name with a dot for one that is being written.
+    handle, staged = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps({**mark, "written": time.time()}))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.chmod(staged, 0o644)
+    os.replace(staged, path)
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read_mark(path: str) -> dict[str, Any]:
+    """What a mark says; nothing for one that is not there or says it in another way."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            mark = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return mark if isinstance(mark, dict) else {}
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -223,6 +280,8 @@ def main(arguments: dict[str, Any]) -> None:
         tree.refuse_directories_in_the_way()
         tree.directories()
         tree.stage_files()
+        tree.plan()
+        tree.mark()
         tree.apply()
         tree.links()
         tree.absent()

@@ -29,7 +29,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the program; `check` and `diff` are Ansible's modes."""
 
     def call(check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
-        given = {kind: arguments.get(kind, []) for kind in ("files", "directories", "links", "absent")}
+        given = {kind: arguments.get(kind, []) for kind in ("files", "directories", "links", "absent", "pending")}
+        given["pending"] = [{"reload": None, "restart": None, "path": "", **entry} for entry in given["pending"]]
         given["files"] = [{**ME, "mode": "0644", "force": True, **entry} for entry in given["files"]]
         given["directories"] = [{**ME, "mode": "0755", **entry} for entry in given["directories"]]
         module.main({**given, "check_mode": check, "diff": diff})
@@ -208,3 +209,87 @@ def test_what_is_missing_is_named(run: Run, tmp_path: Path) -> None:
     answer = run(files=[{"dest": str(tmp_path / "a"), "content": "x", "owner": "nobody-of-that-name"}])
     assert answer["msg"] == "user 'nobody-of-that-name' does not exist on this node"
     assert contents(tmp_path) == {}
+
+
+# ---- what waits
+
+
+@pytest.fixture
+def marks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the marks are."""
+    folder = tmp_path_factory.mktemp("trivet")
+    monkeypatch.setattr(module, "MARKS", str(folder))
+    return folder
+
+
+def marked(folder: Path) -> dict[str, list[str]]:
+    """The marks, each with the names of its files."""
+    return {
+        str(path.relative_to(folder)): [Path(name).name for name in json.loads(path.read_text())["files"]]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_what_waits_is_marked_with_the_files_and_nothing_else_is(run: Run, tmp_path: Path, marks: Path) -> None:
+    (tmp_path / "old").write_text("gone")
+    tree = {
+        "directories": [{"path": str(tmp_path / "folder")}],
+        "files": [
+            {"dest": str(tmp_path / "live.cnf"), "content": "x"},
+            {"dest": str(tmp_path / "90.cnf"), "content": "x"},
+        ],
+        "links": [{"path": str(tmp_path / "link"), "target": "90.cnf"}],
+        "absent": [str(tmp_path / "old")],
+        "pending": [
+            {"reload": "mariadb", "path": "live"},
+            {"restart": "mariadb", "path": "/90"},
+            {"reload": "links", "path": "/link$"},
+            {"reload": "removed", "path": "/old$"},
+            {"reload": "folders", "path": "/folder$"},
+        ],
+    }
+    run(check=True, **tree)
+    assert marked(marks) == {}
+    run(**tree)
+    assert marked(marks) == {
+        "pending-reload/links": ["link"],
+        "pending-reload/mariadb": ["live.cnf"],
+        "pending-reload/removed": ["old"],
+        "pending-restart/mariadb": ["90.cnf"],
+    }
+    for path in marks.rglob("*/*"):
+        path.unlink()
+    run(**tree)
+    assert marked(marks) == {}, "nothing changed, nothing waits"
+
+
+def test_a_mark_keeps_since_when_and_what_an_earlier_run_changed(run: Run, tmp_path: Path, marks: Path) -> None:
+    def write(name: str) -> dict[str, Any]:
+        run(files=[{"dest": str(tmp_path / name), "content": "x"}], pending=[{"reload": "nginx"}])
+        found: dict[str, Any] = json.loads((marks / "pending-reload" / "nginx").read_text())
+        return found
+
+    first, second = write("b"), write("a")
+    assert second["since"] == first["since"]
+    assert second["reason"] == f"changed: {tmp_path / 'a'}, {tmp_path / 'b'}"
+    assert second != first, "who reloads now must see that something was added meanwhile"
+
+
+def test_whatever_ends_the_program_no_change_is_without_its_mark(
+    run: Run, tmp_path: Path, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_unused: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Tree, "apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(files=[{"dest": str(tmp_path / "a"), "content": "x"}], pending=[{"reload": "haproxy"}])
+    assert not (tmp_path / "a").exists()
+    assert marked(marks) == {"pending-reload/haproxy": ["a"]}
+
+
+def test_what_is_refused_is_not_marked(run: Run, tmp_path: Path, marks: Path) -> None:
+    files = [{"dest": str(tmp_path / "a"), "content": "x", "validate": "grep wrong %s"}]
+    assert run(files=files, pending=[{"reload": "haproxy"}])["failed"]
+    assert marked(marks) == {}
