@@ -78,7 +78,7 @@ class Cluster:
         if lease is not None:
             return f"{words}, whose run holds the lease for: {lease.purpose}", None
         if flag.expires is not None:
-            words += f", until {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime(flag.expires))}"
+            words += f", until {utc(flag.expires)}"
         return f"{words}; no run of that owner holds the lease", self.clean_command
 
     @property
@@ -127,6 +127,15 @@ class Cluster:
             reason = f"{unit} does not run{shown}: {facts.error}"
             return Finding(service, node, State.BROKEN, reason, self.logs(node, unit))
         return Finding(service, node, State.UNKNOWN, f"no answer: {facts.error}", self.logs(node, unit))
+
+
+def utc(moment: float) -> str:
+    """A moment in words.
+
+    Args:
+        moment: epoch seconds.
+    """
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,11 @@ REDIS_DIRECTORY = redis.DATA_DIRECTORY.default
 STORE_LOGS = Path("/srv/store-local/log")
 HANDOVER_TABLE = gateway.HANDOVER_TABLE
 FIREWALL_TABLE = gateway.FIREWALL_TABLE
-PENDING_RESTART_DIRECTORY = host.PENDING_RESTART_DIRECTORY.default
+PENDING_DIRECTORIES = {
+    "reload": host.PENDING_RELOAD_DIRECTORY.default,
+    "restart": host.PENDING_RESTART_DIRECTORY.default,
+}
+"""Where ``trivet.commerce.files`` marks what waits, by what it waits for."""
 DRAIN_DIRECTORY = host.DRAIN_DIRECTORY.default
 DISABLED_UNITS_DIRECTORY = host.DISABLED_UNITS_DIRECTORY.default
 PAUSE_DIRECTORY = host.PAUSE_DIRECTORY.default

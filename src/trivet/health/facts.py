@@ -69,6 +69,21 @@ class LeaseMode(StrEnum):
     """What a healer takes while it repairs what concerns the cluster."""
 
 
+RELOAD, RESTART = "reload", "restart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """A changed configuration that its service has not taken yet."""
+
+    service: str
+    kind: str
+    """``reload``: the next converge makes it effective. ``restart``: the next rotation does."""
+    reason: str = ""
+    since: float | None = None
+    """Epoch seconds; None where the mark does not say."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vote(Flag):
     """This node's vote in the environment's lease, and what its owner wants it for."""
@@ -100,8 +115,8 @@ class HostFacts(ServiceFacts):
     failed_units: tuple[str, ...] = ()
     uptime_seconds: float = 0.0
     kernel: str = ""
-    pending_restarts: dict[str, str] = field(default_factory=dict)
-    """Services whose changed configuration waits for a rotation, with the reason."""
+    pending: tuple[Pending, ...] = ()
+    """What waits for a reload or a restart."""
     drains: dict[str, Drain] = field(default_factory=dict)
     disabled_units: dict[str, Flag] = field(default_factory=dict)
     """Units that do not start with the machine for a time."""

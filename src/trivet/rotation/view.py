@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trivet.health.facts import NodeFacts, Unreachable
+from trivet.health.facts import RESTART, NodeFacts, Unreachable
 from trivet.health.findings import Finding, State
 from trivet.model import Environment
 from trivet.remote import Observation
@@ -115,10 +115,15 @@ def view_of(environment: Environment, observation: Observation) -> View:
             for name, facts in known.items()
             if (session := facts.of(RedisFacts).instances.get("session")) is not None
         },
-        pending={name: tuple(facts.host.pending_restarts) for name, facts in known.items()},
+        pending={name: _waiting(facts) for name, facts in known.items()},
         strangers=tuple(word for name, facts in known.items() for word in _strange(environment, name, facts)),
         machines={name: _machine(facts) for name, facts in known.items()},
     )
+
+
+def _waiting(facts: NodeFacts) -> tuple[str, ...]:
+    """The services of a node that wait for a restart."""
+    return tuple(item.service for item in facts.host.pending if item.kind == RESTART)
 
 
 def _why_out_of_service(facts: NodeFacts) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from trivet.health.config import (
     NodeConfig,
 )
 from trivet.health.external import Deadline, NoAnswer, NotRunning, Output, http_get, run, unix_dialogue
-from trivet.health.facts import Disk
+from trivet.health.facts import Disk, Pending
 from trivet.services.database import collect as database
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files import collect as files
@@ -499,6 +500,30 @@ def test_flags_are_read_whatever_is_in_them(tmp_path: Path) -> None:
     assert (drains["web"].owner, drains["web"].since, drains["web"].expires) == ("rotation", 5.0, 65.5)
     assert drains["redis"].reason == "by hand"
     assert host.flags(tmp_path / "none") == {}
+
+
+def test_marks_of_what_waits_are_read_whoever_wrote_them(tmp_path: Path) -> None:
+    directories = {"reload": tmp_path / "reload", "restart": tmp_path / "restart"}
+    directories["reload"].mkdir()
+    mark = {"service": "haproxy", "since": 12.5, "reason": "changed: /etc/haproxy/haproxy.cfg", "files": []}
+    (directories["reload"] / "haproxy").write_text(json.dumps(mark))
+    (directories["reload"] / ".haproxy.x1").write_text("being written")
+    assert host.pending(directories) == (
+        Pending(service="haproxy", kind="reload", reason="changed: /etc/haproxy/haproxy.cfg", since=12.5),
+    )
+    directories["restart"].mkdir()
+    (directories["restart"] / "redis-cache").write_text("")
+    assert host.pending(directories)[1:] == (Pending(service="redis-cache", kind="restart"),)
+
+
+def test_a_process_is_older_than_its_file_when_it_certainly_is(tmp_path: Path) -> None:
+    path = tmp_path / "haproxy.cfg"
+    assert proxies.older(path, 1000.0) == 0.0
+    path.touch()
+    os.utime(path, (1060.0, 1060.0))
+    assert proxies.older(path, 1000.0) == 60.0
+    assert proxies.older(path, 1058.5) == 0.0, "an uptime is told in whole seconds"
+    assert proxies.older(path, 2000.0) == 0.0
 
 
 def test_a_vote_counts_until_it_expires() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
-from trivet.health.facts import Disk, Drain, Flag, Unreachable, Vote
+from trivet.health.facts import Disk, Drain, Flag, Pending, Unreachable, Vote
 from trivet.services.files.facts import Peer
 from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
 from trivet.services.redis.facts import RedisInstance
@@ -374,7 +374,7 @@ def test_a_gateway_on_a_foreign_node_is_healthy_with_a_note() -> None:
 def test_notes_do_not_make_a_host_unhealthy() -> None:
     changes: dict[str, Any] = {
         "node-1.host.failed_units": ("logrotate.service",),
-        "node-1.host.pending_restarts": {"database": "99-trivet.cnf changed"},
+        "node-1.host.pending": (Pending(service="database", kind="restart", reason="changed: 90-trivet.cnf"),),
         "node-1.host.pause": Flag(owner="alice", expires=NOW + 600),
     }
     verdict = judged(healthy(), changes)
@@ -382,6 +382,34 @@ def test_notes_do_not_make_a_host_unhealthy() -> None:
     notes = [item for item in verdict.findings if item.node == "node-1" and item.service == "host"]
     assert len(notes) == 3
     assert any("paused by alice" in note.reason for note in notes)
+
+
+def test_what_waits_for_a_reload_is_told_with_since_when_and_the_command() -> None:
+    reload = Pending(service="haproxy", kind="reload", reason="changed: /etc/haproxy/haproxy.cfg", since=NOW)
+    restart = Pending(service="mariadb", kind="restart", since=NOW)
+    verdict = judged(healthy(), {"node-1.host.pending": (reload, restart), "node-1.proxies.older_seconds": 60.0})
+    assert verdict.state is HEALTHY
+    assert [(note.node, note.reason, note.next_command) for note in verdict.notes] == [
+        (
+            "node-1",
+            "haproxy waits for a reload since 2027-01-15 08:00:00 UTC: changed: /etc/haproxy/haproxy.cfg",
+            "trivet converge test",
+        ),
+        (
+            "node-1",
+            "mariadb waits for a restart by the next rotation since 2027-01-15 08:00:00 UTC",
+            "trivet restart test",
+        ),
+    ]
+
+
+def test_a_haproxy_that_is_older_than_its_file_is_told_without_a_mark() -> None:
+    verdict = judged(healthy(), {"node-2.proxies.older_seconds": 3723.4})
+    assert verdict.state is HEALTHY
+    (note,) = verdict.notes
+    assert (note.service, note.node) == ("gateway", "node-2")
+    assert note.reason == "its HAProxy is 3723 s older than /etc/haproxy/haproxy.cfg and has not read it"
+    assert note.next_command == "trivet converge test"
 
 
 def test_sessions_that_fill_their_redis_are_noted_in_time() -> None:

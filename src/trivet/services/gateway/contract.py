@@ -31,6 +31,11 @@ PEERS_PORT = Port(
 HAPROXY_SOCKET = Place(
     name="haproxy_socket", default=Path("/run/haproxy/admin.sock"), what="HAProxy's runtime API, level admin"
 )
+HAPROXY_FILE = Place(
+    name="haproxy_file",
+    default=Path("/etc/haproxy/haproxy.cfg"),
+    what="HAProxy's configuration, written by role `haproxy`",
+)
 HAPROXY_STATE_FILE = Place(
     name="haproxy_state_file",
     default=Path("/run/haproxy/server-state"),
@@ -58,5 +63,5 @@ CONTRACT = Contract(
     service="gateway",
     units=(Unit(name="haproxy", machines=Machines.ALL), Unit(name="keepalived")),
     ports=(HTTP_PORT, HTTPS_PORT, PEERS_PORT),
-    places=(HAPROXY_SOCKET, HAPROXY_STATE_FILE, GATEWAY_DIRECTORY, KEEPALIVED_ALIVE),
+    places=(HAPROXY_FILE, HAPROXY_SOCKET, HAPROXY_STATE_FILE, GATEWAY_DIRECTORY, KEEPALIVED_ALIVE),
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from trivet.health.cluster import Cluster, Rules, listed
 from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
+from trivet.services.gateway.contract import HAPROXY_FILE
 from trivet.services.gateway.facts import GatewayFacts
 from trivet.services.gateway.roles import gateway_holders
 from trivet.services.proxy.facts import ProxiesFacts
@@ -20,6 +21,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
     members = {name for name, _ in cluster.members()}
     for node, facts in cluster.machines():
         yield from _of_node(cluster, node, facts) if node in members else _of_web_node(cluster, node, facts)
+        yield from _of_old_proxy(cluster, node, facts)
     for address in cluster.expectation.gateways:
         yield from _of_address(cluster, address)
 
@@ -65,6 +67,14 @@ def _of_silence(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Findi
     if facts.of(GatewayFacts).haproxy == "active" and facts.of(ProxiesFacts).error is not None:
         reason = f"HAProxy runs, but does not say what it does: {facts.of(ProxiesFacts).error}"
         yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.logs(node, "haproxy"))
+
+
+def _of_old_proxy(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
+    """A HAProxy that has not read its file, by whatever way that was written; where a mark says so that is told."""
+    marked = any(item.service == "haproxy" for item in facts.host.pending)
+    if facts.of(ProxiesFacts).error is None and facts.of(ProxiesFacts).older_seconds and not marked:
+        reason = f"its HAProxy is {facts.of(ProxiesFacts).older_seconds:.0f} s older than {HAPROXY_FILE.default} and has not read it"
+        yield Finding(SERVICE, node, State.HEALTHY, reason, f"trivet converge {cluster.expectation.argument}")
 
 
 def _of_address(cluster: Cluster, address: str) -> Iterator[Finding]:

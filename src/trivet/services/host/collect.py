@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,11 @@ from trivet.health.config import (
     LEASE_FILE,
     PAUSE_DIRECTORY,
     PAUSE_FLAG,
-    PENDING_RESTART_DIRECTORY,
+    PENDING_DIRECTORIES,
     NodeConfig,
 )
 from trivet.health.external import Deadline, run, unit_state
-from trivet.health.facts import Disk, Drain, Flag, HostFacts, LeaseMode, Vote
+from trivet.health.facts import Disk, Drain, Flag, HostFacts, LeaseMode, Pending, Vote
 from trivet.health.flags import flag_of
 from trivet.services.host import falls
 from trivet.services.web.collect import php_fpm_state
@@ -62,7 +62,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         failed_units=tuple(sorted(unit for unit, state in deadline.units().items() if state == "failed")),
         uptime_seconds=float(Path("/proc/uptime").read_text(encoding="ascii").split()[0]),
         kernel=os.uname().release,
-        pending_restarts={name: _reason(flag) for name, flag in flags(PENDING_RESTART_DIRECTORY).items()},
+        pending=pending(PENDING_DIRECTORIES),
         drains={name: drain_of(flag) for name, flag in flags(DRAIN_DIRECTORY).items()},
         disabled_units={name: flag_of(flag) for name, flag in flags(DISABLED_UNITS_DIRECTORY).items()},
         vote=vote(_content(LEASE_FILE), now),
@@ -145,6 +145,15 @@ def flags(directory: Path) -> dict[str, Any]:
     # Hidden and temporary names are files being written.
     paths = (path for path in directory.iterdir() if "." not in path.name)
     return {path.name: content for path in sorted(paths) if (content := _content(path)) is not None}
+
+
+def pending(directories: Mapping[str, Path]) -> tuple[Pending, ...]:
+    """What waits for a reload or a restart, from the marks in a directory for each."""
+    return tuple(
+        Pending(service=service, kind=kind, reason=_reason(mark), since=flag_of(mark).since)
+        for kind, directory in directories.items()
+        for service, mark in flags(directory).items()
+    )
 
 
 def _content(path: Path) -> Any:

@@ -34,6 +34,11 @@ PENDING_RESTART_DIRECTORY = Place(
     default=Path("/etc/trivet/pending-restart"),
     what="a file of a service's name: its changed configuration waits for the next rotation",
 )
+PENDING_RELOAD_DIRECTORY = Place(
+    name="pending_reload_directory",
+    default=Path("/etc/trivet/pending-reload"),
+    what="a file of a daemon's name: its changed configuration waits for the next converge",
+)
 HEAL_FILE = Place(
     name="heal_file",
     default=Path("/etc/trivet/heal.json"),
@@ -88,6 +93,7 @@ CONTRACT = Contract(
     places=(
         NODE_FILE,
         HEAL_FILE,
+        PENDING_RELOAD_DIRECTORY,
         PENDING_RESTART_DIRECTORY,
         AGENT_PROGRAM,
         AGENT_ARCHIVE,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from trivet.health.cluster import Cluster, Rules, listed
-from trivet.health.facts import HostFacts, IdentityFacts, NodeFacts
+from trivet.health.cluster import Cluster, Rules, listed, utc
+from trivet.health.facts import RESTART, HostFacts, IdentityFacts, NodeFacts, Pending
 from trivet.health.findings import Finding, State
 from trivet.services.gateway.facts import GatewayFacts
 from trivet.services.registry import service_of_unit
@@ -89,9 +89,8 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
     if host.package_lock:
         command = cluster.on(node, "fuser -v /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock")
         yield Finding(SERVICE, node, State.BUSY, "packages are being worked on (the lock is held)", command)
-    for service, why in host.pending_restarts.items():
-        reason = f"{service} waits for a restart by the next rotation" + (f": {why}" if why else "")
-        yield Finding(SERVICE, node, State.HEALTHY, reason)
+    for item in host.pending:
+        yield _of_pending(cluster, node, item)
     for unit, flag in host.disabled_units.items():
         reason, next_command = cluster.told(flag, f"{unit} was kept from starting with the machine")
         service = service_of_unit(unit, cluster.terms)
@@ -105,6 +104,14 @@ def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
         # Each service's own units are judged there.
         reason = f"failed units: {listed(host.failed_units)}"
         yield Finding(SERVICE, node, State.HEALTHY, reason, cluster.on(node, "systemctl --failed"))
+
+
+def _of_pending(cluster: Cluster, node: str, item: Pending) -> Finding:
+    """A note, since the service serves: it does so with its old configuration."""
+    since = "" if item.since is None else f" since {utc(item.since)}"
+    what, verb = ("a restart by the next rotation", "restart") if item.kind == RESTART else ("a reload", "converge")
+    reason = f"{item.service} waits for {what}{since}" + (f": {item.reason}" if item.reason else "")
+    return Finding(SERVICE, node, State.HEALTHY, reason, f"trivet {verb} {cluster.expectation.argument}")
 
 
 def _of_units(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:

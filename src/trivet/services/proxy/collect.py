@@ -6,13 +6,17 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from trivet.health.collector import Collect
 from trivet.health.config import HAPROXY_SOCKET, NodeConfig
 from trivet.health.external import Deadline, unix_dialogue
+from trivet.services.gateway.contract import HAPROXY_FILE
 from trivet.services.proxy.facts import WRITER_BACKEND, ProxiesFacts, ProxyServer
 
+OLDER_TOLERANCE_SECONDS = 2.0
 _STAT_OF_SERVERS = "show stat -1 4 -1"
 
 
@@ -26,8 +30,22 @@ def collect(config: NodeConfig, deadline: Deadline) -> ProxiesFacts:
         servers=servers,
         sticky_writer=parse_writer(table, servers),
         version=info.get("Version", ""),
-        uptime_seconds=int(info.get("Uptime_sec", 0)),
+        uptime_seconds=(uptime := int(info.get("Uptime_sec", 0))),
+        older_seconds=older(HAPROXY_FILE.default, time.time() - uptime),
     )
+
+
+def older(path: Path, began: float) -> float:
+    """How much older a process is than its file; 0 when it is younger, or the file is not there.
+
+    Args:
+        began: epoch seconds, from an uptime in whole seconds.
+    """
+    try:
+        seconds = path.stat().st_mtime - began
+    except OSError:
+        return 0.0
+    return round(seconds, 1) if seconds > OLDER_TOLERANCE_SECONDS else 0.0
 
 
 def parse_info(answer: str) -> dict[str, str]:

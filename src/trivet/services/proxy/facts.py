@@ -45,6 +45,9 @@ class ProxiesFacts(ServiceFacts):
     """Server name that the table of ``db_writer`` holds; None when the table is empty."""
     version: str = ""
     uptime_seconds: int = 0
+    """How long the worker runs that answers; a reload begins a new one."""
+    older_seconds: float = 0.0
+    """How much older this worker is than the configuration's file; 0 for one that is not."""
 
     def backend(self, name: str) -> tuple[ProxyServer, ...]:
         """The servers of one backend, in HAProxy's order."""
