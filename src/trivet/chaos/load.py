@@ -32,7 +32,7 @@ class Load(Protocol):
         """When each acknowledged order was due, in seconds from the start."""
 
 
-class ShopLoad:
+class ProbeLoad:
     """The probe with its mix at a rate.
 
     :param events: the file that its events go to; the orders are read from it.
@@ -71,7 +71,7 @@ class ShopLoad:
 
 
 def address_url(gateway: str) -> str:
-    """The shop at a gateway address, as the probe names it in its report."""
+    """The application at a gateway address, as the probe names it in its report."""
     return f"http://{gateway}"
 
 

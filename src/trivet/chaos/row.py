@@ -10,9 +10,8 @@ from typing import Any, Self
 
 from trivet.chaos.scenario import Goal, Scenario
 from trivet.chaos.timeline import Detected, Recovered
-from trivet.probe import FailureKind, ProbeReport, RequestKind
+from trivet.probe import FailureKind, ProbeReport
 
-WRITES = frozenset({RequestKind.ORDER, RequestKind.CART_WRITE, RequestKind.MEDIA_WRITE})
 ORDER_FAILURES = frozenset({FailureKind.ORDER_LOST, FailureKind.ORDER_DUPLICATE})
 """Found when the load had ended: the request itself had been answered well."""
 
@@ -26,6 +25,7 @@ class Customers:
     :param home_gap: the longest on the address whose home was struck; None when not exactly one node was.
     :param order_gap: the longest between two orders that were due one after the other and accepted.
     :param orders_again: from the undoing until an order was due that was accepted.
+    :param orders_acknowledged: None when the probe's contract has no orders: no goal about them is judged then.
     :param orders_lost: acknowledged and then missing on some node; None when not every node could be asked.
     """
 
@@ -37,9 +37,9 @@ class Customers:
     longest_gap: float
     other_gap: float | None
     home_gap: float | None
-    order_gap: float
+    order_gap: float | None
     orders_again: float | None
-    orders_acknowledged: int
+    orders_acknowledged: int | None
     orders_lost: int | None
     orders_double: int | None
 
@@ -163,9 +163,10 @@ def customers_of(
     kinds: dict[str, int] = {}
     for request, figures in report.kinds.items():
         failed = {kind: count for kind, count in figures.failures_by_kind.items() if kind not in ORDER_FAILURES}
-        writes += sum(failed.values()) if request in WRITES else 0
-        reads += 0 if request in WRITES else sum(failed.values())
+        writes += sum(failed.values()) if request in report.contract.writes else 0
+        reads += 0 if request in report.contract.writes else sum(failed.values())
         kinds = {kind: kinds.get(kind, 0) + failed.get(kind, 0) for kind in {**kinds, **failed}}
+    found = report.orders
     return Customers(
         requests=report.total.requests,
         failed_before=report.phases["before"].failures,
@@ -175,18 +176,19 @@ def customers_of(
         longest_gap=report.longest_gap.seconds,
         other_gap=max(others, default=None),
         home_gap=own[0] if len(own) == 1 else None,
-        order_gap=_longest_between(orders),
-        orders_again=_after(orders, marks.get("undone")),
-        orders_acknowledged=report.orders.acknowledged,
-        orders_lost=report.orders.missing if report.orders.verified else None,
-        orders_double=report.orders.duplicates if report.orders.verified else None,
+        order_gap=_longest_between(orders) if found else None,
+        orders_again=_after(orders, marks.get("undone")) if found else None,
+        orders_acknowledged=found.acknowledged if found else None,
+        orders_lost=found.missing if found and found.verified else None,
+        orders_double=found.duplicates if found and found.verified else None,
     )
 
 
 def missed(goal: Goal, customers: Customers) -> tuple[str, ...]:
     """What customers saw that the goal does not allow."""
     problems = []
-    if customers.orders_lost is None:
+    ordered = customers.orders_acknowledged is not None
+    if ordered and customers.orders_lost is None:
         problems.append("the orders could not be looked up on every node")
     elif customers.orders_lost:
         problems.append(f"{customers.orders_lost} acknowledged orders lost")
@@ -198,8 +200,8 @@ def missed(goal: Goal, customers: Customers) -> tuple[str, ...]:
         ("longest gap", goal.gap, customers.longest_gap),
         ("longest gap on the other addresses", goal.other_gap, customers.other_gap),
         ("longest gap on its own address", goal.home_gap, customers.home_gap),
-        ("longest time without an order", goal.order_gap, customers.order_gap),
-        ("orders accepted again after", goal.orders_again, customers.orders_again),
+        ("longest time without an order", goal.order_gap if ordered else None, customers.order_gap),
+        ("orders accepted again after", goal.orders_again if ordered else None, customers.orders_again),
     ):
         if limit is not None and (seconds is None or seconds > limit):
             problems.append(f"{name} {'never' if seconds is None else f'{seconds:.1f} s'} instead of {limit:g} s")

@@ -11,7 +11,7 @@ from pathlib import Path
 from trivet.chaos import table
 from trivet.chaos.eyes import LabEyes
 from trivet.chaos.ground import LabGround
-from trivet.chaos.load import ShopLoad, address_url
+from trivet.chaos.load import ProbeLoad, address_url
 from trivet.chaos.parts import Listener, Parts
 from trivet.chaos.record import Record
 from trivet.chaos.refuse import lab_of
@@ -88,7 +88,7 @@ def _parts(environment: Environment, state: LabState, nodes: Nodes, record: Reco
         ground=LabGround(state, environment.terms),
         homes={address_url(gateway): node.name for gateway, node in pairs},
         eyes=lambda: LabEyes(nodes),
-        load=lambda name: ShopLoad(environment, rate, folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"),
+        load=lambda name: ProbeLoad(environment, rate, folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"),
         record=record,
         come_home=GatewayMove(nodes, OWNER, lambda _words: None).bring_home,
     )

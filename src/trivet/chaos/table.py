@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from trivet.chaos.row import Row
+from trivet.chaos.row import Customers, Row
 from trivet.errors import InputError
 
 COLUMNS = (
@@ -32,7 +32,6 @@ def cells(row: Row) -> tuple[str, ...]:
     if row.customers is None:
         return row.scenario, *[NOTHING] * (len(COLUMNS) - 2), _goal(row)
     customers = row.customers
-    lost = "not known" if customers.orders_lost is None else str(customers.orders_lost)
     return (
         row.scenario,
         _detected(row),
@@ -43,10 +42,17 @@ def cells(row: Row) -> tuple[str, ...]:
         _seconds(customers.other_gap),
         _seconds(customers.home_gap),
         _seconds(customers.order_gap),
-        f"{lost} of {customers.orders_acknowledged}",
+        _lost(customers),
         _human(row),
         _goal(row),
     )
+
+
+def _lost(customers: Customers) -> str:
+    if customers.orders_acknowledged is None:
+        return NOTHING
+    lost = "not known" if customers.orders_lost is None else str(customers.orders_lost)
+    return f"{lost} of {customers.orders_acknowledged}"
 
 
 def _goal(row: Row) -> str:

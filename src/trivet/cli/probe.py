@@ -142,11 +142,12 @@ def show_report(output: Output, report: ProbeReport) -> None:
             f"{phase}: {figures.requests} requests, {figures.failures} failed, "
             f"p50 {latency.p50:.0f} ms, p99 {latency.p99:.0f} ms, longest {latency.maximum:.0f} ms"
         )
-    orders = report.orders
-    output.print(
-        f"orders acknowledged {orders.acknowledged}   found exactly once on every node {orders.found}   "
-        f"missing {orders.missing}   duplicates {orders.duplicates}"
-    )
+    if (orders := report.orders) is not None:
+        output.print(
+            f"{report.contract.orders} acknowledged {orders.acknowledged}   "
+            f"found exactly once on every node {orders.found}   "
+            f"missing {orders.missing}   duplicates {orders.duplicates}"
+        )
     for failure in report.failures[:10]:
         output.print(
             f"  failed at {failure.at:.1f} s: {failure.request} {failure.url}: {failure.kind}: {failure.detail}"

@@ -7,17 +7,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from trivet.probe.contract import Exchange, Journey, Session
 from trivet.probe.failures import FailureKind, RequestFailed
 from trivet.probe.http import Connection, Endpoint, Response
-from trivet.probe.settings import Operation, RequestKind
-from trivet.probe.shop import Exchange, Session
 
 
 class Visitor:
     """One customer at one gateway address: a session and at most one connection."""
 
-    def __init__(self, endpoint: Endpoint, keep_alive: bool, connect_timeout: float) -> None:
-        self.session = Session()
+    def __init__(self, endpoint: Endpoint, session: Session, keep_alive: bool, connect_timeout: float) -> None:
+        self.session = session
         self.node: str | None = None
         """The node that answered last, or began to."""
         self._endpoint = endpoint
@@ -81,34 +80,44 @@ class VisitorPool:
 
     They take turns, so that each connection is idle for a while between requests, as a browser's is. When
     all are waiting for an answer somebody else comes along, and leaves when there are idle ones enough
-    again: the load never waits for the shop.
+    again: the load never waits for the application.
     """
 
-    def __init__(self, endpoint: Endpoint, keep_alive: bool, size: int, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        keep_alive: bool,
+        size: int,
+        connect_timeout: float,
+        new_session: Callable[[], Session],
+        journey: Journey | None,
+    ) -> None:
         self.endpoint = endpoint
         self._keep_alive = keep_alive
         self._connect_timeout = connect_timeout
-        self._regulars = tuple(Visitor(endpoint, keep_alive, connect_timeout) for _ in range(size))
+        self._new_session = new_session
+        self._journey = journey
+        self._regulars = tuple(self._newcomer() for _ in range(size))
         self._idle = deque(self._regulars)
-        self._orders_due = 0
+        self._goals_due = 0
 
-    def assign(self, operation: Operation) -> tuple[Visitor, RequestKind]:
-        """A customer for the operation, and the request that they send.
+    def assign(self, operation: str) -> tuple[Visitor, str]:
+        """A customer for the operation, and the operation that they take up.
 
-        An order needs a cart that was read back. Where nobody has one yet, a customer takes a step towards
-        it, and a later slot of cart or order makes up for the order.
+        A journey's goal needs a customer who is ready for it. Where nobody is, a customer takes a step towards it, and
+        a later slot of step or goal makes up for it.
         """
-        if operation not in (Operation.CART, Operation.ORDER):
-            return self._take(), RequestKind(operation)
-        if operation is Operation.ORDER:
-            self._orders_due += 1
-        if self._orders_due:
-            visitor = self._take_first(lambda session: session.ready_to_order)
+        journey = self._journey
+        if journey is None or operation not in (journey.step, journey.goal):
+            return self._take(), operation
+        if operation == journey.goal:
+            self._goals_due += 1
+        if self._goals_due:
+            visitor = self._take_first(lambda session: session.ready)
             if visitor is not None:
-                self._orders_due -= 1
-                return visitor, RequestKind.ORDER
-        visitor = self._take()
-        return visitor, visitor.session.next_cart_step
+                self._goals_due -= 1
+                return visitor, journey.goal
+        return self._take(), journey.step
 
     def give_back(self, visitor: Visitor) -> None:
         """The visitor's request is finished."""
@@ -125,7 +134,10 @@ class VisitorPool:
     def _take(self) -> Visitor:
         if self._idle:
             return self._idle.popleft()
-        return Visitor(self.endpoint, self._keep_alive, self._connect_timeout)
+        return self._newcomer()
+
+    def _newcomer(self) -> Visitor:
+        return Visitor(self.endpoint, self._new_session(), self._keep_alive, self._connect_timeout)
 
     def _take_first(self, wanted: Callable[[Session], bool]) -> Visitor | None:
         for visitor in self._idle:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from functools import partial
 
+from trivet.probe.contract import Application, Finding
+from trivet.probe.contracts import contract_named
 from trivet.probe.errors import ProbeError
 from trivet.probe.failures import FailureKind, RequestFailed
 from trivet.probe.http import Endpoint
 from trivet.probe.load import VisitorPool
+from trivet.probe.orders import AcknowledgedOrder
 from trivet.probe.recorder import Outcome, Recorder
 from trivet.probe.report import Failure, Json, LiveFigures, Orders, ProbeReport, Second
-from trivet.probe.settings import Operation, ProbeSettings, RequestKind
-from trivet.probe.shop import AcknowledgedOrder, Shop, discover
+from trivet.probe.settings import ProbeSettings
 from trivet.probe.verify import OrderVerifier
 
 Listener = Callable[[Json], None]
@@ -39,6 +41,7 @@ class Probe:
 
     def __init__(self, settings: ProbeSettings, listener: Listener = _ignore) -> None:
         self._settings = settings
+        self._contract = contract_named(settings.contract)
         self._listener = listener
         self._recorder = Recorder(settings.urls, settings.phase, settings.timeout)
         self._operations = random.Random(settings.seed)
@@ -78,17 +81,17 @@ class Probe:
     async def run(self) -> ProbeReport:
         """Probe for the set duration or until `stop`.
 
-        :raises ProbeError: when no URL shows a shop to begin with.
+        :raises ProbeError: when no URL shows the contract's application to begin with.
         """
         endpoints = [await self._resolve(url) for url in self._settings.urls]
-        found = await discover(endpoints, self._settings.timeout)
-        shop = self._shop = Shop(found, self._settings.seed)
-        pools = self._pools(endpoints)
+        finding = Finding(endpoints, self._settings.timeout, self._settings.seed)
+        application = self._application = await self._contract.find(finding)
+        pools = self._pools(endpoints, application)
         self._next_pool = itertools.cycle(pools)
         self._start = asyncio.get_running_loop().time()
         self._recorder.begin()
         self._state = "running"
-        self._emit("started", time=self._recorder.started.isoformat(), products=len(found.products))
+        self._emit("started", time=self._recorder.started.isoformat(), targets=application.targets)
         ticker = asyncio.create_task(self._tick())
         try:
             self._launch_due()
@@ -99,7 +102,7 @@ class Probe:
             if self._crash is not None:
                 raise ProbeError(f"the probe itself failed: {self._crash!r}") from self._crash
             self._state = "verifying"
-            verifier = OrderVerifier(shop.ledger, found.time, self._settings)
+            verifier = OrderVerifier(application, self._settings)
             await self._unless_hurried(verifier.run())
             self._count_lost(verifier)
         finally:
@@ -119,17 +122,19 @@ class Probe:
         except OSError as error:
             raise ProbeError(f"the name in {url} has no address: {error}") from None
 
-    def _pools(self, endpoints: list[Endpoint]) -> list[VisitorPool]:
+    def _pools(self, endpoints: list[Endpoint], application: Application) -> list[VisitorPool]:
         ways = [(endpoint, keep_alive) for keep_alive in (True, False) for endpoint in endpoints]
         size = max(1, round(self._settings.clients / len(ways)))
+        patience = self._settings.connect_timeout
         return [
-            VisitorPool(endpoint, keep_alive, size, self._settings.connect_timeout) for endpoint, keep_alive in ways
+            VisitorPool(endpoint, keep_alive, size, patience, application.new_session, self._contract.journey)
+            for endpoint, keep_alive in ways
         ]
 
     def _launch_due(self) -> None:
         """Start every request that is due by now, and come again when the next one is."""
         loop = asyncio.get_running_loop()
-        weights = self._settings.weights
+        weights = self._settings.mix
         while self._sent < self._settings.total and not self._stopped.is_set():
             due = self._sent / self._settings.rate
             if due > self._now():
@@ -146,11 +151,11 @@ class Probe:
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A defect of the probe, not of the shop. It must not pass for a request that went well.
+            # A defect of the probe, not of the application. It must not pass for a request that went well.
             self._crash = self._crash or error
             self.hurry()
 
-    async def _one(self, due: float, phase: str, operation: Operation, pool: VisitorPool) -> None:
+    async def _one(self, due: float, phase: str, operation: str, pool: VisitorPool) -> None:
         deadline = self._start + due + self._settings.timeout
         count = partial(self._count, url=pool.endpoint.url, phase=phase, due=due)
         # Everybody has the same patience and turns come in order, so this wait ends by the deadline too.
@@ -158,11 +163,11 @@ class Probe:
 
         def note_order(number: int, key: str) -> None:
             order = AcknowledgedOrder(number, key, due, phase, pool.endpoint.url)
-            self._shop.ledger.acknowledged[number] = order
+            self._application.ledger.acknowledged[number] = order
             self._emit("order", order=number, key=key, at=round(due, 3))
 
         visitor, wanted = pool.assign(operation)
-        exchange = self._shop.exchange(wanted, visitor.session, note_order)
+        exchange = self._application.exchange(wanted, visitor.session, note_order)
         try:
             await visitor.perform(exchange, deadline)
         except RequestFailed as error:
@@ -176,7 +181,7 @@ class Probe:
     def _count(
         self,
         *,
-        kind: RequestKind,
+        kind: str,
         url: str,
         phase: str,
         due: float,
@@ -217,13 +222,15 @@ class Probe:
             await task
 
     def _count_lost(self, verifier: OrderVerifier) -> None:
+        goal = self._contract.journey.goal if self._contract.journey else ""
         for order, kind, detail in verifier.losses():
-            outcome = Outcome(RequestKind.ORDER, order.url, order.phase, order.due, order.due, None, kind, detail)
+            outcome = Outcome(goal, order.url, order.phase, order.due, order.due, None, kind, detail)
             self._emit_failure(self._recorder.add_late(outcome))
 
     def _report(self, ended: float, orders: Orders) -> ProbeReport:
         recorder = self._recorder
         return ProbeReport(
+            contract=self._contract.described,
             started=recorder.started.isoformat(timespec="milliseconds"),
             seconds=round(ended, 3),
             rate=self._settings.rate,
@@ -236,7 +243,7 @@ class Probe:
             longest_gap=recorder.longest_gap,
             gateway_gaps=recorder.gateway_gaps,
             timeline=tuple(recorder.timeline),
-            orders=orders,
+            orders=orders if self._contract.described.orders else None,
             served_by=dict(recorder.served_by),
             own_lag_ms=round(self._lag * 1000, 3),
             unfinished=self._sent - recorder.total.requests,

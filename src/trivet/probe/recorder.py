@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from trivet.probe.failures import FailureKind
 from trivet.probe.figures import GapTracker, LatencyHistogram, nearest_rank
 from trivet.probe.report import Failure, Figures, Gap, Latency, LiveFigures, Mark, Second
-from trivet.probe.settings import RequestKind
 
 KEPT_FAILURES = 50
 
@@ -23,7 +22,7 @@ KEPT_FAILURES = 50
 class Outcome:
     """One finished request; times in seconds from the start of the run."""
 
-    kind: RequestKind
+    kind: str
     url: str
     phase: str
     due: float
@@ -147,7 +146,7 @@ class Recorder:
     def gateway_gaps(self) -> dict[str, Gap]:
         return {url: _gap(tracker) for url, tracker in self._gaps.items()}
 
-    def _groups(self, kind: RequestKind, phase: str) -> tuple[_Group, _Group, _Group]:
+    def _groups(self, kind: str, phase: str) -> tuple[_Group, _Group, _Group]:
         return self.total, self.kinds.setdefault(kind, _Group()), self.phases[phase]
 
     def _fail(self, outcome: Outcome, kind: FailureKind) -> Failure:

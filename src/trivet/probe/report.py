@@ -76,6 +76,28 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """What a report says of the contract that the probe kept to.
+
+    Args:
+        name: The contract.
+        mix: Its mix of requests in words.
+        writes: The kinds of request that change something.
+        orders: What the application acknowledges and each node is asked for afterwards, in the plural; None where
+            nothing is.
+    """
+
+    name: str
+    mix: str
+    writes: tuple[str, ...]
+    orders: str | None
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        return cls(**{**data, "writes": tuple(data["writes"])})
+
+
+@dataclass(frozen=True, slots=True)
 class NodeOrders:
     """What one verified URL knew of the acknowledged orders; `error` when it could not be asked."""
 
@@ -91,7 +113,7 @@ class Orders:
     """Acknowledged orders against the nodes' own lists.
 
     `found` were there exactly once on every node; `missing` on at least one node not at all; `duplicates`
-    counts Idempotency-Keys that made more than one order, `unacknowledged` those without an answer.
+    counts keys that made more than one order, `unacknowledged` those without an answer.
     `verified` says that every node was asked.
     """
 
@@ -102,6 +124,11 @@ class Orders:
     unacknowledged: int
     verified: bool
     nodes: tuple[NodeOrders, ...]
+
+    @property
+    def all_found(self) -> bool:
+        """Every node was asked and has every acknowledged order exactly once."""
+        return self.verified and self.found == self.acknowledged
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
@@ -121,6 +148,7 @@ class ProbeReport:
     `unfinished` requests were in flight when a second interruption cut the run short.
     """
 
+    contract: Described
     started: str
     seconds: float
     rate: float
@@ -133,7 +161,8 @@ class ProbeReport:
     longest_gap: Gap
     gateway_gaps: dict[str, Gap]
     timeline: tuple[Second, ...]
-    orders: Orders
+    orders: Orders | None
+    """None where the contract has nothing that is looked up."""
     served_by: dict[str, int]
     own_lag_ms: float
     unfinished: int
@@ -142,7 +171,7 @@ class ProbeReport:
     def ok(self) -> bool:
         """No request failed, and every acknowledged order was found exactly once on every node."""
         complete = not self.total.failures and not self.unfinished
-        return complete and self.orders.verified and self.orders.found == self.orders.acknowledged
+        return complete and (self.orders is None or self.orders.all_found)
 
     def to_json(self) -> Json:
         """As JSON-able values; `ok` is added for readers without this class."""
@@ -155,6 +184,7 @@ class ProbeReport:
         return cls(
             **{
                 **values,
+                "contract": Described.from_json(data["contract"]),
                 "urls": tuple(data["urls"]),
                 "total": Figures.from_json(data["total"]),
                 "kinds": {name: Figures.from_json(value) for name, value in data["kinds"].items()},
@@ -164,7 +194,7 @@ class ProbeReport:
                 "longest_gap": Gap(**data["longest_gap"]),
                 "gateway_gaps": {url: Gap(**value) for url, value in data["gateway_gaps"].items()},
                 "timeline": tuple(Second(**value) for value in data["timeline"]),
-                "orders": Orders.from_json(data["orders"]),
+                "orders": None if data["orders"] is None else Orders.from_json(data["orders"]),
             }
         )
 

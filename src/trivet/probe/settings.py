@@ -6,53 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from trivet.errors import InputError
+from trivet.probe.contracts import DEFAULT, contract_named
 
 MAXIMUM_RATE = 2000.0
 MAXIMUM_DURATION = 24 * 3600.0
 MAXIMUM_IN_FLIGHT = 5000
-
-
-class RequestKind(StrEnum):
-    """The requests of the mix, as they are reported."""
-
-    HOME = "home"
-    PRODUCT = "product"
-    SEARCH = "search"
-    MEDIA_READ = "media-read"
-    MEDIA_WRITE = "media-write"
-    CART_WRITE = "cart-write"
-    CART_READ = "cart-read"
-    ORDER = "order"
-
-
-class Operation(StrEnum):
-    """What the mix is weighed by; `cart` writes a cart and reads it back, in turn."""
-
-    HOME = "home"
-    PRODUCT = "product"
-    SEARCH = "search"
-    MEDIA_READ = "media-read"
-    MEDIA_WRITE = "media-write"
-    CART = "cart"
-    ORDER = "order"
-
-
-DEFAULT_WEIGHTS: Mapping[Operation, float] = MappingProxyType(
-    {
-        Operation.HOME: 17.0,
-        Operation.PRODUCT: 30.0,
-        Operation.SEARCH: 12.0,
-        Operation.MEDIA_READ: 10.0,
-        Operation.MEDIA_WRITE: 1.0,
-        Operation.CART: 20.0,
-        Operation.ORDER: 10.0,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +36,8 @@ class ProbeSettings:
     :param insecure: do not verify certificates.
     :param phase: name of the phase that the run begins with.
     :param seed: makes the order of requests repeatable.
+    :param contract: name of the contract: what kind of application is asked.
+    :param weights: the mix, by operation of the contract; what is not named weighs nothing. Empty: the contract's own.
     """
 
     urls: tuple[str, ...]
@@ -90,7 +53,8 @@ class ProbeSettings:
     insecure: bool = False
     phase: str = "before"
     seed: int = 1
-    weights: Mapping[Operation, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    contract: str = DEFAULT
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.urls:
@@ -106,12 +70,21 @@ class ProbeSettings:
         _check_range("verify timeout", self.verify_timeout, 600)
         _check_range("number of clients", self.clients, self.max_in_flight)
         _check_range("bound of requests in flight", self.max_in_flight, MAXIMUM_IN_FLIGHT)
-        if not all(math.isfinite(weight) and weight >= 0 for weight in self.weights.values()):
+        known = contract_named(self.contract).weights
+        if unknown := [name for name in self.weights if name not in known]:
+            names = ", ".join(known)
+            raise InputError(f"{unknown[0]!r} is nothing that contract {self.contract} weighs; it has {names}")
+        if not all(math.isfinite(weight) and weight >= 0 for weight in self.mix.values()):
             raise InputError("a weight of the probe's mix is negative or not a number")
-        if not sum(self.weights.values()) > 0:
+        if not sum(self.mix.values()) > 0:
             raise InputError("all weights of the probe's mix are zero")
         if not self.phase or (self.host is not None and not self.host.isprintable()):
             raise InputError("the probe's phase is empty, or its host has unprintable characters")
+
+    @property
+    def mix(self) -> Mapping[str, float]:
+        """The weight of each operation."""
+        return self.weights or contract_named(self.contract).weights
 
     @property
     def total(self) -> int:

@@ -6,16 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from trivet.probe.contract import Application
 from trivet.probe.failures import FailureKind, RequestFailed
-from trivet.probe.http import Endpoint, get_once
+from trivet.probe.http import Endpoint
+from trivet.probe.orders import AcknowledgedOrder
 from trivet.probe.report import NodeOrders, Orders
 from trivet.probe.settings import ProbeSettings
-from trivet.probe.shop import JSON_ONLY, AcknowledgedOrder, Ledger, ListedOrder, order_page, orders_target
 
 SECONDS_BETWEEN_LOOKS = 1.0
-PAGE_SECONDS = 10.0
 
 Loss = tuple[AcknowledgedOrder, FailureKind, str]
 
@@ -42,15 +41,15 @@ class Look:
 
 
 class OrderVerifier:
-    """Asks every node for the orders since the start, until all are found or `verify_timeout` has passed.
+    """Asks every node for the orders of the run, until all are found or `verify_timeout` has passed.
 
     It may be cancelled at any time; what was seen last counts.
     """
 
-    def __init__(self, ledger: Ledger, since: datetime, settings: ProbeSettings) -> None:
-        self._ledger = ledger
-        self._keys = ledger.keys
-        self._since = since
+    def __init__(self, application: Application, settings: ProbeSettings) -> None:
+        self._application = application
+        self._ledger = application.ledger
+        self._keys = self._ledger.keys
         self._settings = settings
         urls = (settings.verify_urls or settings.urls) if self._keys else ()
         self.looks = [Look(url, {}, "not asked: the run was cut short") for url in urls]
@@ -110,28 +109,12 @@ class OrderVerifier:
 
     async def _look(self, url: str) -> Look:
         numbers: dict[str, list[int]] = {}
+        settings = self._settings
         try:
-            for order in await _listed(url, self._since, self._settings):
+            endpoint = await Endpoint.resolve(url, host=settings.host, insecure=settings.insecure)
+            for order in await self._application.listed(endpoint):
                 if order.key in self._keys:
                     numbers.setdefault(order.key, []).append(order.number)
         except (RequestFailed, OSError) as error:
             return Look(url, {}, str(error))
         return Look(url, numbers)
-
-
-async def _listed(url: str, since: datetime, settings: ProbeSettings) -> list[ListedOrder]:
-    """All pages of one node's list. Raises RequestFailed and OSError."""
-    endpoint = await Endpoint.resolve(url, host=settings.host, insecure=settings.insecure)
-    listed: list[ListedOrder] = []
-    while True:
-        after = listed[-1].number if listed else 0
-        try:
-            async with asyncio.timeout(PAGE_SECONDS):
-                page = order_page(await get_once(endpoint, orders_target(since, after), JSON_ONLY, PAGE_SECONDS))
-        except TimeoutError:
-            raise RequestFailed(FailureKind.TIMEOUT, f"no list of orders in {PAGE_SECONDS:.0f} s") from None
-        if not page:
-            return listed
-        if page[0].number <= after:
-            raise RequestFailed(FailureKind.BAD_BODY, f"the list of orders does not go on after {after}")
-        listed += page

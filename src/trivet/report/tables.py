@@ -105,8 +105,6 @@ def _web_nodes(change: Change) -> tuple[Tile, ...]:
 
 def _probe_tiles(measured: Measured) -> tuple[Tile, ...]:
     report, during = measured.report, measured.during
-    tone, told = orders(report.orders)
-    found = f"{count(report.orders.found)} of {count(report.orders.acknowledged)}"
     gap = report.longest_gap
     failures = report.total.failures
     failed_told = f"of {count(report.total.requests)} requests" if failures else "none of all requests"
@@ -119,8 +117,18 @@ def _probe_tiles(measured: Measured) -> tuple[Tile, ...]:
             f"without an answer, at {clock(measured.began + gap.since)} UTC",
         ),
         *_latency_tiles(measured),
-        Tile("Orders found", found if report.orders.acknowledged else UNKNOWN, told, tone),
+        *_order_tiles(measured),
     )
+
+
+def _order_tiles(measured: Measured) -> tuple[Tile, ...]:
+    """Nothing where the contract has nothing that is looked up afterwards."""
+    found, name = measured.report.orders, measured.report.contract.orders
+    if found is None or name is None:
+        return ()
+    tone, told = orders(found)
+    value = f"{count(found.found)} of {count(found.acknowledged)}" if found.acknowledged else UNKNOWN
+    return (Tile(f"{name.capitalize()} found", value, told, tone),)
 
 
 def _latency_tiles(measured: Measured) -> tuple[Tile, ...]:
@@ -304,16 +312,22 @@ def reservations(change: Change, measured: Measured | None) -> tuple[str, ...]:
     told = [coverage(measured)]
     if report.unfinished:
         told.append(f"The run was interrupted: {count(report.unfinished)} requests were in flight and are not counted.")
-    if report.orders.acknowledged and not report.orders.verified:
-        told.append("Not every node could be asked for the acknowledged orders.")
-    if report.orders.unacknowledged:
+    found, name = report.orders, report.contract.orders
+    if found and found.acknowledged and not found.verified:
+        told.append(f"Not every node could be asked for the acknowledged {name}.")
+    if found and found.unacknowledged:
         told.append(
-            f"{count(report.orders.unacknowledged)} orders were sent and never acknowledged: "
-            "the shop may or may not have them."
+            f"{count(found.unacknowledged)} {name} were sent and never acknowledged: "
+            "the application may or may not have them."
+        )
+    if not report.contract.writes:
+        told.append(
+            f"The contract {report.contract.name} reads only: whether anything could be written, or was lost, "
+            "was not tried."
         )
     told.append(
         f"The probe itself began a request up to {latency(report.own_lag_ms)} late: "
-        "latencies below that say more about its own machine than about the shop."
+        "latencies below that say more about its own machine than about the application."
     )
     told.append(
         f"At {report.rate:g} requests per second an interruption shorter than {latency(1000 / report.rate)} can fall "
@@ -321,6 +335,6 @@ def reservations(change: Change, measured: Measured | None) -> tuple[str, ...]:
     )
     told.append(
         "The probe asked from one place in the network, with its own mix of requests; paths through other networks, "
-        "other pages and other software of the shop were not tried."
+        "other pages and other software of the application were not tried."
     )
     return tuple(item for item in told if item)

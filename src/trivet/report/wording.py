@@ -117,9 +117,9 @@ def deed(change: Change, number: int) -> str:
 
 
 def orders(found: Orders) -> tuple[str, str]:
-    """Acknowledged orders against those found: a tone and a sentence."""
+    """Acknowledged orders, or what the contract calls so, against those found: a tone and a sentence."""
     if not found.acknowledged:
-        return WARNING, "no order was acknowledged"
+        return WARNING, "none was acknowledged"
     if found.missing or found.duplicates:
         return BAD, f"{count(found.missing)} missing, {count(found.duplicates)} made more than once"
     if not found.verified:
@@ -198,8 +198,8 @@ def _availability(measured: Measured | None) -> str:
         told.append(f"{count(measured.failed_outside)} more before or after it")
     if measured.report.unfinished:
         told.append(f"{count(measured.report.unfinished)} were cut short")
-    if found.acknowledged and orders(found)[0] != GOOD:
-        told.append(f"orders: {orders(found)[1]}")
+    if found and found.acknowledged and orders(found)[0] != GOOD:
+        told.append(f"{measured.report.contract.orders}: {orders(found)[1]}")
     text = told[0] + (f" ({', '.join(told[1:])})" if told[1:] else "")
     if measured.whole or measured.share is None:
         return text
@@ -210,7 +210,7 @@ def _tone(measured: Measured | None) -> str:
     if measured is None:
         return WARNING
     report = measured.report
-    if report.total.failures or report.orders.missing or report.orders.duplicates:
+    if report.total.failures or (report.orders and (report.orders.missing or report.orders.duplicates)):
         return BAD
     return GOOD if report.ok and measured.whole and measured.during.requests else WARNING
 

@@ -14,6 +14,7 @@ from trivet.api import measure
 from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
 from trivet.probe import LiveFigures, ProbeReport
+from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
 from trivet.run.directories import journals_directory
 
@@ -47,6 +48,7 @@ class FakeProbe:
 
     def stop(self, *, hurry: bool = False) -> ProbeReport:
         return ProbeReport(
+            contract=DEMO.described,
             started="2026-11-24T07:59:00.000+00:00",
             seconds=300.0,
             rate=25.0,

@@ -15,6 +15,7 @@ from trivet.chaos.scenario import Aim, Ground
 from trivet.chaos.timeline import Look, Sighting
 from trivet.health.facts import ClusterFacts
 from trivet.probe import ProbeReport
+from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
 from trivet.services.contract import Terms
 
@@ -172,6 +173,7 @@ def report(
 ) -> ProbeReport:
     """A probe's report; nothing failed unless the arguments say so."""
     return ProbeReport(
+        contract=DEMO.described,
         started="2026-11-24T08:00:00.000+00:00",
         seconds=60.0,
         rate=50.0,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from trivet.chaos.scenario import Goal, Scenario, Where, possible
 from trivet.chaos.table import COLUMNS, cells, markdown, merged, read_rows, write
 from trivet.chaos.timeline import Detected, Look, Recovered, Sighting, detected, recovered, settled
 from trivet.errors import InputError
-from trivet.probe.report import Gap, Mark, Orders
+from trivet.probe.report import Described, Gap, Mark, Orders
 
 SCENARIO = Scenario("kill-x", "services", "kill -9 of x", Where.QUIET, lambda _g, _a: None, limit=60)
 FIRST = next(iter(URLS))
@@ -100,6 +101,18 @@ def test_orders_that_nobody_could_look_up_are_a_miss() -> None:
     customers = customers_of(report(orders=Orders(300, 0, 0, 0, 0, False, ())), URLS, ("lab-1",), [])
     assert customers.orders_lost is None
     assert missed(Goal(), customers) == ("the orders could not be looked up on every node",)
+
+
+def test_a_contract_without_orders_is_not_judged_by_them() -> None:
+    reads = Described("pages", "pages", (), None)
+    seen = replace(report(kinds={"page": figures(reset=2)}), contract=reads, orders=None)
+    customers = customers_of(seen, URLS, ("lab-1",), [])
+    assert (customers.failed_reads, customers.failed_writes) == (2, 0)
+    assert missed(Goal(order_gap=20, orders_again=90), customers) == ()
+    row = row_of(SCENARIO, "now", ("lab-1",), customers, None, Recovered(6.0, alone=True))
+    shown = dict(zip(COLUMNS, cells(row), strict=True))
+    assert shown["without orders"] == shown["orders lost"] == "–"
+    assert Row.from_dict(row.to_dict()) == row
 
 
 def test_goals_that_are_missed_are_named() -> None:

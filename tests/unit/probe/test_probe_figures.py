@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.probe import Operation, ProbeSettings
+from trivet.probe import ProbeSettings
 from trivet.probe.arguments import arguments_of, parser, settings_from
+from trivet.probe.contracts.demo import DEMO
 from trivet.probe.figures import GapTracker, LatencyHistogram, nearest_rank
 from trivet.probe.http import Malformed, Response, ResponseParser
 
@@ -130,7 +131,7 @@ def test_what_is_not_a_response_is_malformed(raw: bytes) -> None:
         host=st.none() | st.sampled_from(["shop.example", "-odd"]),
         insecure=st.booleans(),
         phase=st.sampled_from(["before", "--rate", "with space"]),
-        weights=st.dictionaries(st.sampled_from(Operation), st.floats(0.001, 1e6), min_size=1),
+        weights=st.dictionaries(st.sampled_from(tuple(DEMO.weights)), st.floats(0.001, 1e6), min_size=1),
     )
 )
 def test_settings_survive_the_command_line(settings: ProbeSettings) -> None:

@@ -18,11 +18,12 @@ import pytest
 from shop_server import Fault, Request, ShopServer
 
 from trivet.errors import InputError
-from trivet.probe import FailureKind, Operation, Probe, ProbeError, ProbeReport, ProbeSettings, RequestKind
+from trivet.probe import FailureKind, Probe, ProbeError, ProbeReport, ProbeSettings
+from trivet.probe.contract import Exchange, Session
+from trivet.probe.contracts.demo import DEMO
 from trivet.probe.failures import RequestFailed
 from trivet.probe.http import Endpoint
 from trivet.probe.load import Visitor
-from trivet.probe.shop import Exchange
 
 QUICK: dict[str, Any] = {"rate": 150.0, "duration": 0.8, "timeout": 10.0, "clients": 8, "verify_timeout": 0.2}
 
@@ -48,7 +49,10 @@ def run_probe(prepare: Prepare | None = None, **settings: Any) -> tuple[ProbeRep
     return asyncio.run(run())
 
 
-def only(operation: Operation) -> dict[Operation, float]:
+OPERATIONS = tuple(DEMO.weights)
+
+
+def only(operation: str) -> dict[str, float]:
     return {operation: 1.0}
 
 
@@ -101,7 +105,7 @@ FAULTS = [
 ]
 
 
-async def run_with_fault(fault: Fault, operation: Operation, timeout: float) -> ProbeReport:
+async def run_with_fault(fault: Fault, operation: str, timeout: float) -> ProbeReport:
     async with ShopServer() as shop:
 
         def listen(event: dict[str, Any]) -> None:
@@ -120,10 +124,10 @@ def assert_all_failed(report: ProbeReport, fault: Fault, kind: FailureKind) -> N
     assert report.longest_gap.seconds == report.seconds
 
 
-@pytest.mark.parametrize("operation", list(Operation))
-def test_every_operation_sees_every_fault(operation: Operation) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_sees_every_fault(operation: str) -> None:
     # The whole answer to a written file may be shorter than 150 bytes.
-    cut_short = {Fault(close=True, sent=150)} if operation is Operation.MEDIA_WRITE else set()
+    cut_short = {Fault(close=True, sent=150)} if operation == "media-write" else set()
     faults = [(fault, kind) for fault, kind in FAULTS if fault not in cut_short]
 
     async def run() -> list[ProbeReport]:
@@ -136,7 +140,7 @@ def test_every_operation_sees_every_fault(operation: Operation) -> None:
 
 def test_every_operation_sees_an_answer_that_comes_too_late() -> None:
     async def run() -> list[ProbeReport]:
-        return await asyncio.gather(*(run_with_fault(Fault(delay=2.0), operation, 0.5) for operation in Operation))
+        return await asyncio.gather(*(run_with_fault(Fault(delay=2.0), operation, 0.5) for operation in OPERATIONS))
 
     for report in asyncio.run(run()):
         assert_all_failed(report, Fault(delay=2.0), FailureKind.TIMEOUT)
@@ -145,7 +149,7 @@ def test_every_operation_sees_an_answer_that_comes_too_late() -> None:
 def test_the_node_that_failed_is_named() -> None:
     report, _ = run_probe(failing(Fault(status=500)), duration=0.1)
     assert {failure.node for failure in report.failures} == {"node1"}
-    report, _ = run_probe(failing(Fault(close=True, sent=180)), duration=0.1, weights=only(Operation.HOME))
+    report, _ = run_probe(failing(Fault(close=True, sent=180)), duration=0.1, weights=only("home"))
     assert {failure.node for failure in report.failures} == {"node1"}  # its head had arrived
 
 
@@ -154,7 +158,7 @@ def test_a_shop_that_went_away_refuses() -> None:
         await asyncio.sleep(0.3)
         await shop.stop()
 
-    report, _ = run_probe(leave, weights=only(Operation.HOME))
+    report, _ = run_probe(leave, weights=only("home"))
     assert report.total.failures_by_kind[FailureKind.CONNECT_REFUSED] > 40
     assert set(report.total.failures_by_kind) <= {"connect-refused", "reset", "closed-early"}
     assert 0.3 < report.longest_gap.seconds < 0.6
@@ -166,7 +170,7 @@ def test_a_dead_address_times_out() -> None:
 
     async def run(dead: str) -> ProbeReport:
         async with ShopServer() as shop:
-            settings = ProbeSettings(urls=(shop.url, dead), connect_timeout=0.2, weights=only(Operation.HOME), **QUICK)
+            settings = ProbeSettings(urls=(shop.url, dead), connect_timeout=0.2, weights=only("home"), **QUICK)
             return await Probe(settings).run()
 
     with contextlib.ExitStack() as stack:
@@ -192,7 +196,7 @@ def test_a_tls_handshake_that_fails_is_a_failed_connect() -> None:
         async with ShopServer() as shop, await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
             as_tls = f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}"
             urls = (shop.url, as_tls)
-            settings = ProbeSettings(urls=urls, insecure=True, weights=only(Operation.HOME), **QUICK)
+            settings = ProbeSettings(urls=urls, insecure=True, weights=only("home"), **QUICK)
             return await Probe(settings).run()
 
     assert asyncio.run(run()).total.failures_by_kind == {FailureKind.CONNECT_FAILED: 60}
@@ -205,7 +209,7 @@ def test_a_lost_session_is_seen_once_per_customer() -> None:
 
         shop.fault = fault
 
-    report, _ = run_probe(lose, weights=only(Operation.CART))
+    report, _ = run_probe(lose, weights=only("cart"))
     assert set(report.total.failures_by_kind) == {FailureKind.SESSION_LOST}
     assert report.kinds["cart-read"].failures == report.kinds["cart-read"].requests > 0
 
@@ -217,7 +221,7 @@ def test_checkout_of_a_cart_that_vanished_is_a_lost_session() -> None:
 
         shop.fault = fault
 
-    report, _ = run_probe(lose, weights=only(Operation.ORDER), rate=50.0, clients=2)
+    report, _ = run_probe(lose, weights=only("order"), rate=50.0, clients=2)
     assert set(report.total.failures_by_kind) == {FailureKind.SESSION_LOST}
     assert report.kinds["order"].failures == report.kinds["order"].requests > 0
 
@@ -232,7 +236,7 @@ def test_an_unanswered_cart_write_is_no_lost_session_whether_it_was_done_or_not(
 
         shop.fault = fault
 
-    report, _ = run_probe(prepare, weights={Operation.CART: 2.0, Operation.ORDER: 1.0}, duration=2.0)
+    report, _ = run_probe(prepare, weights={"cart": 2.0, "order": 1.0}, duration=2.0)
     assert set(report.total.failures_by_kind) == {FailureKind.RESET}
     assert report.kinds["cart-read"].requests > 0
 
@@ -241,7 +245,7 @@ def test_lost_and_doubled_orders_are_found() -> None:
     def prepare(shop: ShopServer, _probe: Probe) -> None:
         shop.keep_orders = lambda number: {4: 0, 7: 2}.get(number, 1)
 
-    report, _ = run_probe(prepare, weights=only(Operation.ORDER))
+    report, _ = run_probe(prepare, weights=only("order"))
     assert report.total.failures_by_kind == {FailureKind.ORDER_LOST: 1, FailureKind.ORDER_DUPLICATE: 1}
     assert report.kinds["order"].failures == 2
     assert (report.orders.missing, report.orders.duplicates) == (1, 1)
@@ -256,7 +260,7 @@ def test_one_number_for_two_customers_is_a_duplicate() -> None:
     def prepare(shop: ShopServer, _probe: Probe) -> None:
         shop.same_number = True
 
-    report, _ = run_probe(prepare, weights=only(Operation.ORDER))
+    report, _ = run_probe(prepare, weights=only("order"))
     assert report.total.failures_by_kind[FailureKind.ORDER_DUPLICATE] > 0
 
 
@@ -264,9 +268,9 @@ def test_replication_may_lag_but_not_for_ever() -> None:
     def lag(shop: ShopServer, _probe: Probe) -> None:
         shop.replication_delay = 1.5
 
-    report, _ = run_probe(lag, weights=only(Operation.ORDER), verify_timeout=5.0)
+    report, _ = run_probe(lag, weights=only("order"), verify_timeout=5.0)
     assert report.ok
-    report, _ = run_probe(lag, weights=only(Operation.ORDER), verify_timeout=0.1)
+    report, _ = run_probe(lag, weights=only("order"), verify_timeout=0.1)
     assert report.orders.missing == report.total.failures_by_kind[FailureKind.ORDER_LOST] > 0
 
 
@@ -274,7 +278,7 @@ def test_a_node_that_cannot_be_asked_is_not_a_lost_order_and_not_a_success() -> 
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        report, _ = run_probe(weights=only(Operation.ORDER), verify_urls=(url,))
+        report, _ = run_probe(weights=only("order"), verify_urls=(url,))
     assert report.total.failures == report.orders.missing == report.orders.found == 0
     assert not report.orders.verified
     assert report.orders.nodes[0].error is not None
@@ -285,7 +289,7 @@ def test_corrupt_media_is_seen() -> None:
     def corrupt(shop: ShopServer, _probe: Probe) -> None:
         shop.corrupt_media = True
 
-    report, _ = run_probe(corrupt, weights=only(Operation.MEDIA_READ))
+    report, _ = run_probe(corrupt, weights=only("media-read"))
     assert report.kinds["media-read"].failures_by_kind == {FailureKind.BAD_BODY: report.kinds["media-read"].requests}
 
 
@@ -302,7 +306,7 @@ def test_an_idle_close_in_the_very_moment_of_the_next_request_is_noticed_before_
     async def run() -> ProbeReport:
         async with ShopServer() as shop:
             quick = {**QUICK, "rate": 20.0, "clients": 1}
-            settings = ProbeSettings(urls=(shop.url,), weights=only(Operation.PRODUCT), **quick)
+            settings = ProbeSettings(urls=(shop.url,), weights=only("product"), **quick)
             probe = Probe(settings, lambda event: start(event))
 
             def start(event: dict[str, Any]) -> None:
@@ -328,7 +332,7 @@ def test_load_is_open_loop_and_latency_counts_from_the_schedule() -> None:
     """One request at a time, 100 ms each, but one due every 10 ms: each waits longer than the last."""
     report, _ = run_probe(
         failing(Fault(delay=0.1)),
-        weights=only(Operation.HOME), rate=100.0, duration=0.1, timeout=5.0, clients=1, max_in_flight=1,
+        weights=only("home"), rate=100.0, duration=0.1, timeout=5.0, clients=1, max_in_flight=1,
     )  # fmt: skip
     assert report.ok
     assert report.total.requests == 10
@@ -337,7 +341,7 @@ def test_load_is_open_loop_and_latency_counts_from_the_schedule() -> None:
     # With room for all of them none waits for another, though all are slow.
     report, _ = run_probe(
         failing(Fault(delay=0.3)),
-        weights=only(Operation.HOME),
+        weights=only("home"),
         rate=100.0,
         duration=0.5,
         timeout=5.0,
@@ -349,9 +353,7 @@ def test_load_is_open_loop_and_latency_counts_from_the_schedule() -> None:
 
 
 def test_waiting_for_ones_turn_beyond_the_timeout_is_a_failure() -> None:
-    report, _ = run_probe(
-        failing(Fault(delay=0.4)), weights=only(Operation.HOME), max_in_flight=1, clients=1, timeout=0.5
-    )
+    report, _ = run_probe(failing(Fault(delay=0.4)), weights=only("home"), max_in_flight=1, clients=1, timeout=0.5)
     assert set(report.total.failures_by_kind) <= {FailureKind.TIMEOUT, FailureKind.CONNECT_TIMEOUT}
     assert report.total.failures > 100
 
@@ -360,8 +362,8 @@ def test_a_request_that_is_late_already_is_not_sent() -> None:
     async def run() -> int:
         async with ShopServer() as shop:
             endpoint = await Endpoint.resolve(shop.url, host=None, insecure=False)
-            visitor = Visitor(endpoint, keep_alive=True, connect_timeout=1.0)
-            exchange = Exchange(RequestKind.HOME, "GET", "/", lambda response: None)
+            visitor = Visitor(endpoint, Session(), keep_alive=True, connect_timeout=1.0)
+            exchange = Exchange("home", "GET", "/", lambda response: None)
             with pytest.raises(RequestFailed, match="timeout: not even sent"):
                 await visitor.perform(exchange, asyncio.get_running_loop().time() - 0.001)
             return shop.connections
@@ -378,7 +380,7 @@ def test_marks_split_the_timeline() -> None:
         shop.fault = lambda request: None
         probe.mark("after")
 
-    report, _ = run_probe(work, weights=only(Operation.HOME), duration=1.0)
+    report, _ = run_probe(work, weights=only("home"), duration=1.0)
     assert [mark.phase for mark in report.marks] == ["before", "during", "after"]
     assert sum(figures.requests for figures in report.phases.values()) == 150
     assert all(figures.requests > 30 for figures in report.phases.values())
@@ -430,8 +432,10 @@ def test_a_shop_that_cannot_be_reached_at_the_start_is_an_error() -> None:
         ({"rate": 0.0}, "rate"),
         ({"rate": float("nan")}, "rate"),
         ({"duration": 1e9}, "duration"),
-        ({"weights": {Operation.HOME: 0.0}}, "zero"),
-        ({"weights": {Operation.HOME: -1.0}}, "negative"),
+        ({"weights": {"home": 0.0}}, "zero"),
+        ({"weights": {"home": -1.0}}, "negative"),
+        ({"weights": {"blog": 1.0}}, "nothing that contract demo weighs"),
+        ({"contract": "blog"}, "no contract 'blog'; it has demo"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Failure, Figures, Gap, Latency, Mark, NodeOrders, Orders, ProbeReport, Second
 
 BEGAN = datetime(2026, 11, 24, 8, 0, tzinfo=UTC).timestamp()
@@ -153,6 +154,7 @@ def probe(
     )
     total = sum(second.requests for second in timeline)
     return ProbeReport(
+        contract=DEMO.described,
         started=datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         seconds=seconds,
         rate=float(rate),

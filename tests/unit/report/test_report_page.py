@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, scaling, whole_journal
 
 from trivet.errors import TrivetError
-from trivet.probe.report import ProbeReport
+from trivet.probe.report import Described, ProbeReport
 from trivet.report import write_report
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil.example/x>'
@@ -113,6 +114,17 @@ def test_kept_failures_are_not_passed_off_as_all(tmp_path: Path) -> None:
     data["total"]["failures"] = 1234
     text, _ = written(whole_journal(), tmp_path, ProbeReport.from_json(data))
     assert "The first 1 of 1,234 failures" in Page(text).text
+
+
+def test_a_contract_that_reads_only_has_no_orders_and_says_so(tmp_path: Path) -> None:
+    found = replace(probe(), contract=Described("pages", "pages by GET alone", (), None), orders=None)
+    text, document = written(whole_journal(), tmp_path, found)
+    shown = Page(text).text
+    assert "pages by GET alone (contract pages)" in shown
+    assert "Orders" not in shown and "orders were looked up" not in shown
+    assert "reads only" in shown
+    assert document["probe"]["ok"]
+    assert ProbeReport.from_json(document["probe"]) == found
 
 
 def test_without_a_probe_nothing_is_claimed(tmp_path: Path) -> None:

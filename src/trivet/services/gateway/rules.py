@@ -72,8 +72,9 @@ def _of_silence(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Findi
 def _of_old_proxy(cluster: Cluster, node: str, facts: NodeFacts) -> Iterator[Finding]:
     """A HAProxy that has not read its file, by whatever way that was written; where a mark says so that is told."""
     marked = any(item.service == "haproxy" for item in facts.host.pending)
-    if facts.of(ProxiesFacts).error is None and facts.of(ProxiesFacts).older_seconds and not marked:
-        reason = f"its HAProxy is {facts.of(ProxiesFacts).older_seconds:.0f} s older than {HAPROXY_FILE.default} and has not read it"
+    proxy = facts.of(ProxiesFacts)
+    if proxy.error is None and proxy.older_seconds and not marked:
+        reason = f"its HAProxy is {proxy.older_seconds:.0f} s older than {HAPROXY_FILE.default} and has not read it"
         yield Finding(SERVICE, node, State.HEALTHY, reason, f"trivet converge {cluster.expectation.argument}")
 
 

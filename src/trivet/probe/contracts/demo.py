@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the probe asks of the shop and what a right answer is: all knowledge of the shop's contract."""
+"""The contract of the demo shop (`demo/store`): pages, search, carts in sessions, orders and uploads as JSON."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import re
 import uuid
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from types import MappingProxyType
 from urllib.parse import quote, unquote, urlencode
 
-from trivet.probe.errors import ProbeError
+from trivet.probe.answers import check_ok, excerpt, json_of, text_of
+from trivet.probe.contract import Contract, Exchange, Finding, Journey, NoteOrder, Session, find_first
 from trivet.probe.failures import FailureKind, RequestFailed
 from trivet.probe.http import Endpoint, Response, get_once
-from trivet.probe.settings import RequestKind
+from trivet.probe.orders import Ledger, ListedOrder
+from trivet.probe.report import Described
 
 JSON_ONLY = {"Accept": "application/json"}
 KEY = "Idempotency-Key"
@@ -32,95 +32,39 @@ MAXIMUM_PRODUCTS = 20
 CLOCK_MARGIN = timedelta(seconds=60)
 """How far the clocks of the nodes may be apart when orders are listed by time."""
 
-NoteOrder = Callable[[int, str], None]
-Value = TypeVar("Value", dict[str, Any], list[Any])
+PAGE_SECONDS = 10.0
+"""For one page of a node's list of orders."""
+HINT = "Where the application is not the demo shop, `--contract pages` asks any site, by GET alone."
 
 _PRODUCT_LINK = re.compile(r"/product/([A-Za-z0-9._~%-]+)")
 
 
-def _nothing() -> None:
-    """A failed read leaves nothing uncertain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and how to judge its answer.
-
-    `accept` raises RequestFailed for an answer that is wrong; `failed` notes what a request without a
-    right answer may have done all the same.
-    """
-
-    kind: RequestKind
-    method: str
-    target: str
-    accept: Callable[[Response], None]
-    headers: dict[str, str] = field(default_factory=lambda: JSON_ONLY)
-    body: bytes = b""
-    failed: Callable[[], None] = _nothing
-
-
-@dataclass(slots=True)
-class Session:
+class CartSession(Session):
     """What one customer knows of their session: cookies, and a cart that the shop has confirmed."""
 
-    cookies: dict[str, str] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
-    """Acknowledged: these must be in the cart."""
-    uncertain: dict[str, int] = field(default_factory=dict)
-    """Sent, never acknowledged: these may be in the cart."""
-    unread: bool = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
+        """Acknowledged: these must be in the cart."""
+        self.uncertain: dict[str, int] = {}
+        """Sent, never acknowledged: these may be in the cart."""
+        self.unread = False
 
     @property
-    def ready_to_order(self) -> bool:
+    def ready(self) -> bool:
+        """An order needs a cart that was read back."""
         return bool(self.lines) and not self.unread
 
     @property
-    def next_cart_step(self) -> RequestKind:
+    def must_read(self) -> bool:
+        """Whether the cart is read next, not written."""
         # A write that was never answered may still be at work, and would race with another one.
-        if self.unread or self.uncertain or len(self.lines) >= MAXIMUM_CART_LINES:
-            return RequestKind.CART_READ
-        return RequestKind.CART_WRITE
+        return self.unread or bool(self.uncertain) or len(self.lines) >= MAXIMUM_CART_LINES
 
     def begin_anew(self) -> None:
         """Leave the cart and the cookies behind, as a new customer."""
-        self.cookies, self.lines, self.uncertain, self.unread = {}, {}, {}, False
-
-    def take_cookies(self, response: Response) -> None:
-        for cookie in response.cookies:
-            name, separator, value = cookie.partition(";")[0].partition("=")
-            if separator:
-                self.cookies[name.strip()] = value.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class AcknowledgedOrder:
-    """An order that the shop confirmed; `due` in seconds from the start of the run."""
-
-    number: int
-    key: str
-    due: float
-    phase: str
-    url: str
-
-
-@dataclass(slots=True)
-class Ledger:
-    """All orders of the run: acknowledged by number, and the keys of those that never were."""
-
-    acknowledged: dict[int, AcknowledgedOrder] = field(default_factory=dict)
-    unacknowledged: set[str] = field(default_factory=set)
-
-    @property
-    def keys(self) -> set[str]:
-        return {order.key for order in self.acknowledged.values()} | self.unacknowledged
-
-
-@dataclass(frozen=True, slots=True)
-class ListedOrder:
-    """An order as a node lists it."""
-
-    number: int
-    key: str
+        super().begin_anew()
+        self.lines, self.uncertain, self.unread = {}, {}, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +80,7 @@ class Shop:
 
     def __init__(self, catalogue: Catalogue, seed: int) -> None:
         self.ledger = Ledger()
+        self._since = catalogue.time
         self._products = tuple(catalogue.products.items())
         self._skus = tuple(catalogue.products)
         self._random = random.Random(seed)
@@ -143,51 +88,73 @@ class Shop:
         self._media: deque[tuple[str, bytes]] = deque(maxlen=REMEMBERED_MEDIA)
         self._media_count = 0
 
-    def exchange(self, kind: RequestKind, session: Session, note_order: NoteOrder) -> Exchange:
-        """A request of `kind`; `note_order` is told number and key of an order that was acknowledged.
+    @property
+    def targets(self) -> int:
+        """How many products are asked for."""
+        return len(self._products)
 
-        Its kind may differ: before anything can be read it must be uploaded.
-        """
-        match kind:
-            case RequestKind.HOME:
-                return Exchange(kind, "GET", "/", _check_home, headers={"Accept": "text/html"})
-            case RequestKind.PRODUCT:
+    def new_session(self) -> CartSession:
+        """A customer with an empty cart."""
+        return CartSession()
+
+    def exchange(self, operation: str, session: Session, note_order: NoteOrder) -> Exchange:
+        """A request of an operation. Before anything can be read it must be uploaded."""
+        assert isinstance(session, CartSession)
+        match operation:
+            case "home":
+                return Exchange("home", "GET", "/", _check_home, headers={"Accept": "text/html"})
+            case "product":
                 return self._product()
-            case RequestKind.SEARCH:
+            case "search":
                 return self._search()
-            case RequestKind.MEDIA_READ if self._media:
+            case "media-read" if self._media:
                 return _media_read(*self._random.choice(self._media))
-            case RequestKind.MEDIA_READ | RequestKind.MEDIA_WRITE:
+            case "media-read" | "media-write":
                 return self._media_write()
-            case RequestKind.CART_WRITE:
-                return self._cart_write(session)
-            case RequestKind.CART_READ:
-                return _cart_read(session)
-            case RequestKind.ORDER:
+            case "order":
                 return self._order(session, note_order)
+            case _:
+                return _cart_read(session) if session.must_read else self._cart_write(session)
+
+    async def listed(self, endpoint: Endpoint) -> list[ListedOrder]:
+        """All pages of one node's list. Raises RequestFailed."""
+        listed: list[ListedOrder] = []
+        while True:
+            after = listed[-1].number if listed else 0
+            target = orders_target(self._since, after)
+            try:
+                async with asyncio.timeout(PAGE_SECONDS):
+                    page = order_page(await get_once(endpoint, target, JSON_ONLY, PAGE_SECONDS))
+            except TimeoutError:
+                raise RequestFailed(FailureKind.TIMEOUT, f"no list of orders in {PAGE_SECONDS:.0f} s") from None
+            if not page:
+                return listed
+            if page[0].number <= after:
+                raise RequestFailed(FailureKind.BAD_BODY, f"the list of orders does not go on after {after}")
+            listed += page
 
     def _product(self) -> Exchange:
         sku = self._random.choice(self._skus)
 
         def accept(response: Response) -> None:
-            product = _json(response, dict)
+            product = json_of(response, dict)
             if product.get("sku") != sku:
                 got = product.get("sku")
                 raise RequestFailed(FailureKind.BAD_BODY, f"asked for product {sku}, got {got}")
 
-        return Exchange(RequestKind.PRODUCT, "GET", f"/product/{quote(sku, safe='')}", accept)
+        return Exchange("product", "GET", f"/product/{quote(sku, safe='')}", accept, JSON_ONLY)
 
     def _search(self) -> Exchange:
         sku, name = self._random.choice(self._products)
 
         def accept(response: Response) -> None:
-            products = _json(response, dict).get("products")
+            products = json_of(response, dict).get("products")
             if not isinstance(products, list):
                 raise RequestFailed(FailureKind.BAD_BODY, "the answer to a search has no list of products")
             if not any(isinstance(product, dict) and product.get("sku") == sku for product in products):
                 raise RequestFailed(FailureKind.BAD_BODY, f"a search for {name!r} did not find {sku}")
 
-        return Exchange(RequestKind.SEARCH, "GET", f"/search?{urlencode({'q': name})}", accept)
+        return Exchange("search", "GET", f"/search?{urlencode({'q': name})}", accept, JSON_ONLY)
 
     def _media_write(self) -> Exchange:
         self._media_count += 1
@@ -195,13 +162,13 @@ class Shop:
         content = self._random.randbytes(MEDIA_BYTES)
 
         def accept(response: Response) -> None:
-            _json(response, dict)
+            json_of(response, dict)
             self._media.append((name, content))
 
         headers = {**JSON_ONLY, "Content-Type": "application/octet-stream", KEY: str(uuid.uuid4())}
-        return Exchange(RequestKind.MEDIA_WRITE, "POST", f"/media?name={name}", accept, headers, content)
+        return Exchange("media-write", "POST", f"/media?name={name}", accept, headers, content)
 
-    def _cart_write(self, session: Session) -> Exchange:
+    def _cart_write(self, session: CartSession) -> Exchange:
         unused = [sku for sku in self._skus if sku not in session.lines]
         if not unused:
             return _cart_read(session)
@@ -221,18 +188,18 @@ class Shop:
         session.uncertain[sku] = quantity
         body = urlencode({"sku": sku, "qty": quantity, "mode": "set"}).encode()
         headers = {**FORM, KEY: str(uuid.uuid4())}
-        return Exchange(RequestKind.CART_WRITE, "POST", "/cart", accept, headers, body, failed)
+        return Exchange("cart-write", "POST", "/cart", accept, headers, body, failed)
 
-    def _order(self, session: Session, note_order: NoteOrder) -> Exchange:
+    def _order(self, session: CartSession, note_order: NoteOrder) -> Exchange:
         key = str(uuid.uuid4())
         lines = dict(session.lines)
 
         def accept(response: Response) -> None:
             if response.status == 409:
                 raise RequestFailed(FailureKind.SESSION_LOST, f"acknowledged was {lines}, checkout found no cart")
-            number = _json(response, dict).get("order")
+            number = json_of(response, dict).get("order")
             if not isinstance(number, int) or isinstance(number, bool):
-                raise RequestFailed(FailureKind.BAD_BODY, f"no order number in {_excerpt(response)}")
+                raise RequestFailed(FailureKind.BAD_BODY, f"no order number in {excerpt(response)}")
             if number in self.ledger.acknowledged:
                 raise RequestFailed(FailureKind.ORDER_DUPLICATE, f"order {number} was given to two customers")
             session.begin_anew()
@@ -243,34 +210,27 @@ class Shop:
             session.begin_anew()
 
         headers = {**FORM, KEY: key}
-        return Exchange(RequestKind.ORDER, "POST", "/checkout", accept, headers, failed=failed)
+        return Exchange("order", "POST", "/checkout", accept, headers, failed=failed)
 
 
-async def discover(endpoints: list[Endpoint], timeout: float) -> Catalogue:
-    """What the shop sells, by the links of its home page, from the first URL that shows it.
+async def find(finding: Finding) -> Shop:
+    """The shop, with what it sells by the links of its home page.
 
-    :raises ProbeError: when none does.
+    Raises:
+        ProbeError: No URL shows the demo shop.
     """
-    problems = []
-    for endpoint in endpoints:
-        try:
-            async with asyncio.timeout(timeout):
-                return await _discover(endpoint, timeout)
-        except TimeoutError:
-            problems.append(f"{endpoint.url}: no answer within {timeout:g} s")
-        except RequestFailed as error:
-            problems.append(f"{endpoint.url}: {error}")
-    raise ProbeError("no shop to probe: " + "; ".join(problems))
+    catalogue = await find_first(finding, lambda endpoint: _catalogue(endpoint, finding.timeout), HINT)
+    return Shop(catalogue, finding.seed)
 
 
-async def _discover(endpoint: Endpoint, timeout: float) -> Catalogue:
+async def _catalogue(endpoint: Endpoint, timeout: float) -> Catalogue:
     home = await get_once(endpoint, "/", {"Accept": "text/html"}, timeout)
-    links = dict.fromkeys(_PRODUCT_LINK.findall(_check_ok(home).body.decode("utf-8", "replace")))
+    links = dict.fromkeys(_PRODUCT_LINK.findall(text_of(home)))
     if not links:
         raise RequestFailed(FailureKind.BAD_BODY, "the home page links to no product")
     products = {}
     for link in list(links)[:MAXIMUM_PRODUCTS]:
-        product = _json(await get_once(endpoint, f"/product/{link}", JSON_ONLY, timeout), dict)
+        product = json_of(await get_once(endpoint, f"/product/{link}", JSON_ONLY, timeout), dict)
         products[unquote(link)] = str(product.get("name", ""))
     try:
         time = parsedate_to_datetime(home.headers["date"])
@@ -287,40 +247,40 @@ def orders_target(since: datetime, after: int) -> str:
 
 def order_page(response: Response) -> list[ListedOrder]:
     """The orders of a page, by ascending number. Raises RequestFailed."""
-    rows = _json(response, list)
+    rows = json_of(response, list)
     try:
         page = [ListedOrder(int(row["order"]), str(row["key"])) for row in rows]
     except (KeyError, TypeError, ValueError):
-        raise RequestFailed(FailureKind.BAD_BODY, f"not a list of orders: {_excerpt(response)}") from None
+        raise RequestFailed(FailureKind.BAD_BODY, f"not a list of orders: {excerpt(response)}") from None
     return sorted(page, key=lambda order: order.number)
 
 
 def _media_read(name: str, content: bytes) -> Exchange:
     def accept(response: Response) -> None:
-        if _check_ok(response).body != content:
+        if check_ok(response).body != content:
             size = len(response.body)
             raise RequestFailed(FailureKind.BAD_BODY, f"{name} is not what was uploaded ({size} bytes)")
 
-    return Exchange(RequestKind.MEDIA_READ, "GET", f"/media/{name}", accept, headers={"Accept": "*/*"})
+    return Exchange("media-read", "GET", f"/media/{name}", accept, headers={"Accept": "*/*"})
 
 
-def _cart_read(session: Session) -> Exchange:
+def _cart_read(session: CartSession) -> Exchange:
     def accept(response: Response) -> None:
         _check_cart(session, _cart_lines(response))
         session.unread = False
 
-    return Exchange(RequestKind.CART_READ, "GET", "/cart", accept)
+    return Exchange("cart-read", "GET", "/cart", accept, JSON_ONLY)
 
 
 def _cart_lines(response: Response) -> dict[str, int]:
-    cart = _json(response, dict)
+    cart = json_of(response, dict)
     try:
         return {str(item["sku"]): int(item["qty"]) for item in cart["items"]}
     except (KeyError, TypeError, ValueError):
-        raise RequestFailed(FailureKind.BAD_BODY, f"not a cart: {_excerpt(response)}") from None
+        raise RequestFailed(FailureKind.BAD_BODY, f"not a cart: {excerpt(response)}") from None
 
 
-def _check_cart(session: Session, shown: dict[str, int]) -> None:
+def _check_cart(session: CartSession, shown: dict[str, int]) -> None:
     """Every acknowledged line must be there, and nothing else but lines whose writing was never answered."""
     expected = dict(session.lines)
     if shown.items() - session.uncertain.items() != expected.items():
@@ -330,28 +290,28 @@ def _check_cart(session: Session, shown: dict[str, int]) -> None:
 
 
 def _check_home(response: Response) -> None:
-    if not _PRODUCT_LINK.search(_check_ok(response).body.decode("utf-8", "replace")):
+    if not _PRODUCT_LINK.search(text_of(response)):
         raise RequestFailed(FailureKind.BAD_BODY, "the home page links to no product")
 
 
-def _check_ok(response: Response) -> Response:
-    if 200 <= response.status < 300:
-        return response
-    kinds = {3: FailureKind.STATUS_3XX, 4: FailureKind.STATUS_4XX}
-    kind = kinds.get(response.status // 100, FailureKind.STATUS_5XX)
-    raise RequestFailed(kind, f"status {response.status}: {_excerpt(response)}")
-
-
-def _json(response: Response, expected: type[Value]) -> Value:
-    _check_ok(response)
-    try:
-        value = json.loads(response.body)
-    except ValueError:
-        value = None
-    if not isinstance(value, expected):
-        raise RequestFailed(FailureKind.BAD_BODY, f"not the JSON that was asked for: {_excerpt(response)}")
-    return value
-
-
-def _excerpt(response: Response) -> str:
-    return repr(response.body[:120].decode("utf-8", "replace"))
+DEMO = Contract(
+    described=Described(
+        name="demo",
+        mix="pages, search, media, carts in sessions, orders",
+        writes=("cart-write", "media-write", "order"),
+        orders="orders",
+    ),
+    weights=MappingProxyType(
+        {
+            "home": 17.0,
+            "product": 30.0,
+            "search": 12.0,
+            "media-read": 10.0,
+            "media-write": 1.0,
+            "cart": 20.0,
+            "order": 10.0,
+        }
+    ),
+    find=find,
+    journey=Journey(step="cart", goal="order"),
+)
