@@ -10,6 +10,7 @@ from typing import TypeVar
 from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
+from trivet.probe.contracts import DEFAULT
 from trivet.remote import WebTunnels
 from trivet.run.directories import probes_directory
 from trivet.run.events import Event, Listener
@@ -27,6 +28,7 @@ def measured(
     rate: float,
     work: Callable[[Listener], Result],
     *,
+    contract: str | None = None,
     listener: Listener = lambda event: None,
     partial: Callable[[ProbeReport], None] = lambda report: None,
 ) -> tuple[ProbeReport, Result]:
@@ -34,6 +36,7 @@ def measured(
 
     :param rate: requests per second.
     :param work: takes the listener that its events must go to.
+    :param contract: what kind of application is asked; None: what the environment's application names, else the demo.
     :param listener: takes the work's events, and after each step one called ``live`` with the probe's figures.
     :param partial: takes the probe's report when the work fails, before its error goes on.
     :raises TrivetError: when the work fails, or there is no shop to probe.
@@ -45,9 +48,18 @@ def measured(
         duration=LONGEST_ROTATION_SECONDS,
         host=environment.domain,
         verify_urls=tunnels.urls,
+        contract=contract or environment.probe_contract or DEFAULT,
     )
     probe = BackgroundProbe(settings, probes_directory(environment.label) / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    listener({"event": "probe", "rate": rate, "urls": settings.urls, "events": str(probe.events)})
+    listener(
+        {
+            "event": "probe",
+            "rate": rate,
+            "contract": settings.contract,
+            "urls": settings.urls,
+            "events": str(probe.events),
+        }
+    )
     journal = _JournalSeen(listener)
     probe.start()
     try:

@@ -10,6 +10,7 @@ from typing import Protocol
 from trivet.errors import RemoteError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
+from trivet.probe.contracts import DEFAULT
 from trivet.remote import WebTunnels
 
 LONGEST_SECONDS = 1800.0
@@ -36,9 +37,10 @@ class ProbeLoad:
     """The probe with its mix at a rate.
 
     :param events: the file that its events go to; the orders are read from it.
+    :param contract: what is asked; None: what the lab's application names, else the demo.
     """
 
-    def __init__(self, environment: Environment, rate: float, events: Path) -> None:
+    def __init__(self, environment: Environment, rate: float, events: Path, contract: str | None = None) -> None:
         self._tunnels = WebTunnels(environment)
         self._events = events
         settings = ProbeSettings(
@@ -47,6 +49,7 @@ class ProbeLoad:
             duration=LONGEST_SECONDS,
             host=environment.domain,
             verify_urls=self._tunnels.urls,
+            contract=contract or environment.probe_contract or DEFAULT,
             # While nobody answers, as many wait as come within the patience of one: ten seconds.
             max_in_flight=max(MOST_IN_FLIGHT, round(20 * rate)),
         )

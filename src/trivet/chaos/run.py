@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def run_chaos(
     scenarios: Sequence[Scenario],
     *,
     rate: float = 50.0,
+    contract: str | None = None,
     output: Path | None = None,
     listener: Listener = lambda event: None,
 ) -> ChaosReport:
@@ -59,6 +60,7 @@ def run_chaos(
     The files are written anew after each scenario; rows of earlier runs in them stay.
 
     :param rate: requests per second.
+    :param contract: what the customers ask; None: what the lab's application names, else the demo.
     :param output: the JSON file; the table goes beside it as ``.md``. By default both go to the state folder.
     :raises InputError: the environment is no lab; nothing was touched.
     :raises LeaseHeld: somebody is changing the lab.
@@ -73,7 +75,12 @@ def run_chaos(
     written = path.with_suffix(".md")
     record = Record(state.directory)
     with record.alone(), Nodes(environment) as nodes:
-        suite = Suite(environment.label, _parts(environment, state, nodes, record, rate, folder), listener)
+
+        def load(name: str) -> ProbeLoad:
+            events = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"
+            return ProbeLoad(environment, rate, events, contract)
+
+        suite = Suite(environment.label, _parts(environment, state, nodes, record, load), listener)
         suite.undo_left()
         _refuse_changes(nodes)
         for row in suite.run(scenarios):
@@ -82,13 +89,15 @@ def run_chaos(
     return ChaosReport(tuple(rows), path, written)
 
 
-def _parts(environment: Environment, state: LabState, nodes: Nodes, record: Record, rate: float, folder: Path) -> Parts:
+def _parts(
+    environment: Environment, state: LabState, nodes: Nodes, record: Record, load: Callable[[str], ProbeLoad]
+) -> Parts:
     pairs = zip(environment.gateways, environment.nodes, strict=True)
     return Parts(
         ground=LabGround(state, environment.terms),
         homes={address_url(gateway): node.name for gateway, node in pairs},
         eyes=lambda: LabEyes(nodes),
-        load=lambda name: ProbeLoad(environment, rate, folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}.jsonl"),
+        load=load,
         record=record,
         come_home=GatewayMove(nodes, OWNER, lambda _words: None).bring_home,
     )

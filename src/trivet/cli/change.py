@@ -14,7 +14,7 @@ from rich.table import Table
 
 from trivet.ansible import load_environment
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import ProbeRate, beside_probe, tell_common
+from trivet.cli.probe import NO_PROBE, Beside, ProbeContract, ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
@@ -38,6 +38,7 @@ def upscale(
     plan: PlanOnly = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Resize the three nodes one after the other without downtime.
@@ -47,7 +48,14 @@ def upscale(
     A smaller size is taken too. Ctrl-C stops at the next safe point, twice after the step that runs.
     """
     environment = load_environment(env)
-    make(environment, Change.resize(environment, size), output_for(json), plan=plan, yes=yes, probe=probe)
+    make(
+        environment,
+        Change.resize(environment, size),
+        output_for(json),
+        plan=plan,
+        yes=yes,
+        probe=Beside(probe, contract),
+    )
 
 
 def restart(
@@ -58,6 +66,7 @@ def restart(
     plan: PlanOnly = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Restart the nodes whose changed configuration waits for it, one after the other without downtime.
@@ -70,7 +79,14 @@ def restart(
         names = Rotations(environment).pending_restart()
     if not names:
         raise InputError(f"no node of {environment.name} waits for a restart", f"trivet restart {env} --all")
-    make(environment, Change(Kind.RESTART, names, reboot=reboot), output_for(json), plan=plan, yes=yes, probe=probe)
+    make(
+        environment,
+        Change(Kind.RESTART, names, reboot=reboot),
+        output_for(json),
+        plan=plan,
+        yes=yes,
+        probe=Beside(probe, contract),
+    )
 
 
 def patch(
@@ -79,6 +95,7 @@ def patch(
     plan: PlanOnly = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Upgrade the packages of every node, one after the other without downtime.
@@ -88,7 +105,7 @@ def patch(
     """
     environment = load_environment(env)
     names = tuple(node or ()) or tuple(item.name for item in environment.nodes)
-    make(environment, Change(Kind.PATCH, names), output_for(json), plan=plan, yes=yes, probe=probe)
+    make(environment, Change(Kind.PATCH, names), output_for(json), plan=plan, yes=yes, probe=Beside(probe, contract))
 
 
 def replace(
@@ -97,6 +114,7 @@ def replace(
     plan: PlanOnly = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Put a new machine in the place of a node, whether or not the old one still runs.
@@ -105,10 +123,12 @@ def replace(
     the data from the two others, and must pass its gate. What only the old machine had is lost.
     """
     environment = load_environment(env)
-    make(environment, Change(Kind.REPLACE, (node,)), output_for(json), plan=plan, yes=yes, probe=probe)
+    make(
+        environment, Change(Kind.REPLACE, (node,)), output_for(json), plan=plan, yes=yes, probe=Beside(probe, contract)
+    )
 
 
-def make(environment: Environment, change: Change, output: Output, *, plan: bool, yes: bool, probe: float) -> None:
+def make(environment: Environment, change: Change, output: Output, *, plan: bool, yes: bool, probe: Beside) -> None:
     """Show a change, ask, make it, and show what it did.
 
     :raises InputError: when it is refused: before a probe begins to place orders.
@@ -135,7 +155,7 @@ def run(
     output: Output,
     work: Callable[[Rotations], RotationReport],
     stop: StopRequest,
-    probe: float = 0.0,
+    probe: Beside = NO_PROBE,
 ) -> None:
     """Do a verb of rolling changes, with or without a probe beside it, and show its figures.
 

@@ -20,6 +20,7 @@ from trivet.chaos import Scenario, chosen, lab_of
 from trivet.chaos.row import Row
 from trivet.chaos.table import COLUMNS, cells
 from trivet.cli.output import Output, output_for
+from trivet.cli.probe import ProbeContract
 from trivet.errors import ChaosStopped, InputError
 
 FAILED = 1
@@ -33,6 +34,7 @@ def chaos(
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only list the scenarios.")] = False,
     rate: Annotated[float, typer.Option(help="Requests per second of the probe.", min=1)] = 50.0,
+    contract: ProbeContract = None,
     output_file: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +65,12 @@ def chaos(
         typer.confirm(f"Break lab {lab} in these ways?", abort=True)
     with stoppable(lab):
         report = api.run_chaos(
-            environment, wanted, rate=rate, output=output_file, listener=lambda event: tell(output, event)
+            environment,
+            wanted,
+            rate=rate,
+            contract=contract,
+            output=output_file,
+            listener=lambda event: tell(output, event),
         )
     if json:
         output.event("table", json=str(report.json), markdown=str(report.markdown))

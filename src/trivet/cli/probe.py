@@ -6,6 +6,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +16,7 @@ from trivet.api import measured
 from trivet.cli.output import Output, output_for
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
+from trivet.probe.contracts import CONTRACTS, DEFAULT, contract_named
 
 FAILED = 1
 ProbeRate = Annotated[
@@ -22,9 +24,45 @@ ProbeRate = Annotated[
     typer.Option(
         "--probe",
         metavar="RATE",
-        help="Ask the shop that many times a second meanwhile, with real orders, and report what failed. 0: do not.",
+        help="Send RATE test requests per second during the change and report failures. Places real orders, unless the "
+        "contract reads only. 0 (default) disables it.",
     ),
 ]
+ProbeContract = Annotated[
+    str | None,
+    typer.Option(
+        "--contract",
+        metavar="NAME",
+        help=f"What the probe asks: {', '.join(CONTRACTS)}. `pages` only reads. "
+        f"Default: `probe` of the environment's application, else {DEFAULT}.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The probe beside a change.
+
+    Args:
+        rate: Requests per second; 0: no probe.
+        contract: What is asked; None: what the environment's application names.
+
+    Raises:
+        InputError: There is no such contract.
+    """
+
+    rate: float = 0.0
+    contract: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.contract is not None:
+            contract_named(self.contract)
+
+    def __bool__(self) -> bool:
+        return bool(self.rate)
+
+
+NO_PROBE = Beside()
 Listener = Callable[[Mapping[str, Any]], None]
 Result = TypeVar("Result")
 
@@ -36,13 +74,21 @@ def probe(
     verify: Annotated[str, typer.Option(metavar="URL,…", help="Where the orders are looked up; default: URLs.")] = "",
     insecure: Annotated[bool, typer.Option(help="Do not verify certificates.")] = False,
     host: Annotated[str | None, typer.Option(help="Host header, where the URLs are bare addresses.")] = None,
+    contract: Annotated[
+        str, typer.Option(metavar="NAME", help=f"What is asked: {', '.join(CONTRACTS)}. `pages` only reads.")
+    ] = DEFAULT,
     json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
-    """Ask the shop at a constant rate, without retries, and report what failed.
+    """Send requests at a constant rate, without retries, and report what failed.
 
-    Reads, carts in sessions, orders and media; half of the clients keep their connection, half use each for one
-    request. Afterwards every acknowledged order must be found exactly once. Exit code 0 when nothing failed, else 1.
-    Ctrl-C ends the load and still reports.
+    Half of the clients keep their connection, half use each for one request. Press Ctrl-C to end the load and get the
+    report. Exit code 0: nothing failed; 1: something did.
+
+    The contract says what is asked. `demo`: the demo shop, with carts, orders and uploads. `magento`: a Magento 2, with
+    guest carts and orders by REST. `pages`: any site, by GET alone; safe in production. Where a contract places orders,
+    each node must have every acknowledged order exactly once.
+
+    Example: trivet probe https://shop.example --contract pages --rate 5
     """
     output = output_for(json)
     settings = ProbeSettings(
@@ -52,6 +98,7 @@ def probe(
         host=host,
         insecure=insecure,
         verify_urls=tuple(url for url in verify.split(",") if url),
+        contract=contract,
     )
     with tempfile.TemporaryDirectory() as folder:
         running = BackgroundProbe(settings, Path(folder) / "events.jsonl")
@@ -71,7 +118,7 @@ def probe(
 def beside_probe(
     environment: Environment,
     output: Output,
-    rate: float,
+    probe: Beside,
     work: Callable[[Listener], Result],
     *,
     listener: Listener,
@@ -79,17 +126,22 @@ def beside_probe(
 ) -> None:
     """Make a change, with the probe beside it unless the rate is 0, and show what both did.
 
-    :param rate: requests per second.
+    :param probe: its rate and contract.
     :param work: makes the change; takes the listener that its events must go to.
     :param listener: shows an event of the change or of the probe.
     :param show: shows what the change did.
     :raises typer.Exit: with 1 when the probe saw a failure.
     """
-    if not rate:
+    if not probe:
         show(output, work(listener))
         return
     report, result = measured(
-        environment, rate, work, listener=listener, partial=lambda figures: show_figures(output, figures)
+        environment,
+        probe.rate,
+        work,
+        contract=probe.contract,
+        listener=listener,
+        partial=lambda figures: show_figures(output, figures),
     )
     show(output, result)
     show_figures(output, report)
@@ -102,7 +154,8 @@ def tell_common(output: Output, kind: str, values: Mapping[str, Any]) -> bool:
     match kind:
         case "probe":
             addresses = ", ".join(values["urls"])
-            text = f"probe: {values['rate']:g} requests/s on {addresses}; events in {values['events']}"
+            load = f"{values['rate']:g} requests/s of contract {values['contract']}"
+            text = f"probe: {load} on {addresses}; events in {values['events']}"
         case "live":
             figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
             text = f"  probe: {figures}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from trivet.ansible import load_environment
 from trivet.cli.change import Env, Json, run, stoppable
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import ProbeRate
+from trivet.cli.probe import Beside, ProbeContract, ProbeRate
 from trivet.errors import InputError, LeaseHeld
 from trivet.rotation.rotations import Rotations
 
@@ -85,7 +85,7 @@ def report(
 
 
 @app.command()
-def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
+def resume(env: Env, probe: ProbeRate = 0.0, contract: ProbeContract = None, json: Json = False) -> None:
     """Go on with the change that was broken off, from where its journal ends.
 
     A lease that its dead runner left is taken over when it expires, after a minute and a half at most. A node that was
@@ -96,7 +96,7 @@ def resume(env: Env, probe: ProbeRate = 0.0, json: Json = False) -> None:
     # Before a probe begins to place orders.
     Rotations(environment).check_open()
     with stoppable(output) as stop:
-        run(environment, output, Rotations.resume, stop, probe)
+        run(environment, output, Rotations.resume, stop, Beside(probe, contract))
 
 
 @app.command()
@@ -128,7 +128,9 @@ def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
 
 
 @app.command()
-def rollback(env: Env, yes: Yes = False, probe: ProbeRate = 0.0, json: Json = False) -> None:
+def rollback(
+    env: Env, yes: Yes = False, probe: ProbeRate = 0.0, contract: ProbeContract = None, json: Json = False
+) -> None:
     """Take the change that was broken off back, on every node that it has touched.
 
     A resize is taken back by the same steps. Restarts and package updates cannot be taken back: resume or abort those.
@@ -138,7 +140,7 @@ def rollback(env: Env, yes: Yes = False, probe: ProbeRate = 0.0, json: Json = Fa
     Rotations(environment).check_open()
     _ask(output, yes, "Take it back on every node that it has touched?")
     with stoppable(output) as stop:
-        run(environment, output, Rotations.rollback, stop, probe)
+        run(environment, output, Rotations.rollback, stop, Beside(probe, contract))
 
 
 def _ask(output: Output, yes: bool, question: str) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from trivet.ansible import load_environment
 from trivet.cli.change import stoppable
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import Listener, ProbeRate, beside_probe, tell_common
+from trivet.cli.probe import Beside, Listener, ProbeContract, ProbeRate, beside_probe, tell_common
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.run.stop import StopRequest
@@ -43,6 +43,7 @@ def scale_out(
     plan: OnlyPlan = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Add web nodes (nginx and PHP-FPM only) under load, without a failed request.
@@ -62,7 +63,7 @@ def scale_out(
     def scaling(listener: Listener, stop: StopRequest) -> ScaleOut:
         return ScaleOut(environment, web, size=size, given=given, listener=listener, stop=stop)
 
-    _run(environment, output, scaling, plan=plan, yes=yes, probe=probe)
+    _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
 
 
 def scale_in(
@@ -71,6 +72,7 @@ def scale_in(
     plan: OnlyPlan = False,
     yes: Yes = False,
     probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
     json: Json = False,
 ) -> None:
     """Take web nodes away under load, without a failed request.
@@ -89,7 +91,7 @@ def scale_in(
     def scaling(listener: Listener, stop: StopRequest) -> ScaleIn:
         return ScaleIn(environment, web, listener=listener, stop=stop)
 
-    _run(environment, output, scaling, plan=plan, yes=yes, probe=probe)
+    _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
 
 
 def _given(hosts: list[str]) -> dict[str, str]:
@@ -115,7 +117,7 @@ def _run(
     *,
     plan: bool,
     yes: bool,
-    probe: float,
+    probe: Beside,
 ) -> None:
     """Show a scale-out or scale-in, ask, make it, and show what it did.
 

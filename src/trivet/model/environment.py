@@ -91,6 +91,18 @@ class Environment:
         """The provider that resizes its machines."""
         return str(self.variables.get("trivet_provider", "none"))
 
+    @property
+    def application(self) -> Mapping[str, Any]:
+        """What the inventory says of the application that runs on it; empty when it says nothing."""
+        found = self.variables.get("trivet_application")
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def probe_contract(self) -> str | None:
+        """The contract that the probe keeps to here, if the application names one."""
+        name = self.application.get("probe")
+        return str(name) if name else None
+
     def node(self, name: str) -> Node:
         """The node of a name.
 

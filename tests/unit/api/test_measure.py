@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from trivet.api import measure
 from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
-from trivet.probe import LiveFigures, ProbeReport
+from trivet.probe import LiveFigures, ProbeReport, ProbeSettings
 from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
 from trivet.run.directories import journals_directory
@@ -33,7 +34,10 @@ FIGURES = Figures(100, 0, {}, Latency(8.0, 20.0, 40.0, 120.0))
 class FakeProbe:
     """A probe that ran over the whole change."""
 
-    def __init__(self, _settings: Any, events: Path) -> None:
+    settings: ProbeSettings
+
+    def __init__(self, settings: ProbeSettings, events: Path) -> None:
+        FakeProbe.settings = settings
         self.events = events
         self.marks: list[str] = []
 
@@ -141,3 +145,21 @@ def test_the_report_of_a_scale_out_has_the_figures(fails: bool) -> None:
     assert document["change"]["outcome"] == ("halted" if fails else "done")
     assert document["change"]["web_nodes_after"] == 1
     assert "live" in [event["event"] for event in events]
+
+
+@pytest.mark.parametrize(
+    ("application", "given", "contract"),
+    [
+        (None, None, "demo"),
+        ({"probe": "magento"}, None, "magento"),
+        ({"probe": "magento"}, "pages", "pages"),
+        ({}, None, "demo"),
+        ("{{ a template }}", None, "demo"),
+    ],
+)
+def test_the_contract_is_the_given_one_else_that_of_the_application(
+    application: Any, given: str | None, contract: str
+) -> None:
+    environment = replace(ENVIRONMENT, variables={"trivet_application": application})
+    measure.measured(environment, 25.0, lambda listener: "made", contract=given)
+    assert FakeProbe.settings.contract == contract

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from trivet.cli import probe as probe_command
 from trivet.cli import scale
 from trivet.cli.main import app
-from trivet.errors import ChangeStopped
+from trivet.errors import ChangeStopped, InputError
 from trivet.model import Environment, Node
 from trivet.run.stop import StopRequest
 from trivet.scaling import ScalePlan, ScaleReport
@@ -62,9 +62,12 @@ class World:
 
         return SimpleNamespace(plan=lambda: PLAN, apply=apply)
 
-    def measured(self, _environment: Environment, rate: float, work: Any, *, listener: Any, partial: Any) -> Any:
+    def measured(
+        self, _environment: Environment, rate: float, work: Any, *, contract: str | None, listener: Any, partial: Any
+    ) -> Any:
         self.rates.append(rate)
-        listener({"event": "probe", "rate": rate, "urls": ("http://192.0.2.21",), "events": "/probes/one.jsonl"})
+        told = {"rate": rate, "contract": contract or "demo", "urls": ("http://192.0.2.21",)}
+        listener({"event": "probe", **told, "events": "/probes/one.jsonl"})
         result = work(listener)
         listener({"event": "live", "requests": 50, "failures": 0, "p99_ms": 12})
         return SimpleNamespace(ok=self.ok, to_json=lambda: {"ok": self.ok}), result
@@ -94,8 +97,16 @@ def test_the_probe_runs_beside_it_and_decides_the_exit_code(command: str, ok: bo
     assert world.rates == [25.0]
     assert world.agreed == [PLAN]
     assert f"probe ok: {ok}" in result.output
-    assert "probe: 25 requests/s on http://192.0.2.21" in result.output
+    assert "probe: 25 requests/s of contract demo on http://192.0.2.21" in result.output
     assert "report: /reports/one.html" in result.output
+
+
+def test_the_contract_of_the_probe_can_be_chosen(world: World) -> None:
+    result = run("scale-out", "shop", "--web", "1", "--yes", "--probe", "5", "--contract", "pages")
+    assert "5 requests/s of contract pages" in result.output
+    refused = run("scale-out", "shop", "--web", "1", "--yes", "--probe", "5", "--contract", "blog")
+    assert isinstance(refused.exception, InputError)
+    assert world.rates == [5.0]
 
 
 def test_without_a_rate_no_probe_runs(world: World) -> None:

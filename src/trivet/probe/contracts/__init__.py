@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from trivet.errors import InputError
 from trivet.probe.contract import Contract
 from trivet.probe.contracts.demo import DEMO
+from trivet.probe.contracts.magento import MAGENTO
+from trivet.probe.contracts.pages import PAGES
 
 DEFAULT = DEMO.name
-CONTRACTS: Mapping[str, Contract] = {contract.name: contract for contract in (DEMO,)}
+CONTRACTS: Mapping[str, Contract] = {contract.name: contract for contract in (DEMO, MAGENTO, PAGES)}
 
 
 def contract_named(name: str) -> Contract:
