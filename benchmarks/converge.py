@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import time
 
 from trivet.ansible import ensure_secrets, load_environment, run_playbook
-from trivet.grid.shell import run
 from trivet.lab import Lab
 from trivet.model import Environment
 from trivet.remote import Nodes
+from trivet.results import Kind, leave, machine
 
 NAME = "bench"
 IDLE_SECONDS = 60
@@ -86,23 +85,19 @@ def main() -> None:
     environment = fresh_lab()
     bare = apt_seconds(environment, packages)
     Lab(NAME).down()
-    print(
-        json.dumps(
-            {
-                "machine": {"cpus": os.cpu_count(), "kernel": platform.release()},
-                "packages": len(packages),
-                "bare_apt_seconds": round(bare, 1),
-                "first_converge_seconds": round(first, 1),
-                "ratio": round(first / bare, 2),
-                "second_converge_seconds": round(second, 1),
-                "second_converge_changed": changed,
-                "idle_memory_mib": memory,
-                "idle_memory_total_mib": sum(memory.values()),
-                "load": run(["cat", "/proc/loadavg"]).split()[:3],
-            },
-            indent=2,
-        )
-    )
+    figures = {
+        "packages": len(packages),
+        "bare_apt_seconds": round(bare, 1),
+        "first_converge_seconds": round(first, 1),
+        "ratio": round(first / bare, 2),
+        "second_converge_seconds": round(second, 1),
+        "second_converge_changed": changed,
+        "idle_memory_mib": memory,
+        "idle_memory_total_mib": sum(memory.values()),
+        "load_average": os.getloadavg(),
+    }
+    leave(Kind.CONVERGE, figures)
+    print(json.dumps({"machine": machine(), **figures}, indent=2))
 
 
 if __name__ == "__main__":

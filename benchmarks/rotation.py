@@ -24,6 +24,7 @@ from trivet.agent.journal import parse
 from trivet.ansible import load_environment
 from trivet.model import Node
 from trivet.remote import Nodes
+from trivet.results import Kind, leave
 from trivet.run.directories import journals_directory
 
 UNITS = (
@@ -164,6 +165,7 @@ def main() -> None:
             own = [line for line in lines if line.get("node") == node.name]
             since, until = own[0]["at"], own[-1]["at"]
             result[node.name] = figures(own, unit_spans(entries(nodes, node, since, until)), in_step)
+    leave(Kind.OVERHEAD, {"nodes": result})
     print(json.dumps(result, indent=2))
 
 

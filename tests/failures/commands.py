@@ -15,6 +15,8 @@ from typing import Any
 
 from trivet.api import Environment, measured
 from trivet.probe import ProbeReport
+from trivet.report.figures import customers
+from trivet.results import Kind, leave
 
 RATE = 50.0
 """Requests per second beside every change: issue 3 asks for as many."""
@@ -112,18 +114,9 @@ def measure(environment: Environment, work: Callable[[], None]) -> ProbeReport:
     return report
 
 
-def row(report: ProbeReport) -> dict[str, Any]:
-    """The figures of a scenario that are kept."""
-    during = report.phases["during"]
-    return {
-        "requests": report.total.requests,
-        "failures": report.total.failures,
-        "longest_gap_seconds": report.longest_gap.seconds,
-        "p99_before_ms": report.phases["before"].latency_ms.p99,
-        "p99_during_ms": during.latency_ms.p99,
-        "orders_acknowledged": report.orders.acknowledged,
-        "orders_found": report.orders.found,
-    }
+def record(what: str, report: ProbeReport) -> None:
+    """Keep the figures of a scenario, where $TRIVET_RESULTS names a folder."""
+    leave(Kind.BROKEN_CHANGE, {"what": what, **customers(report)})
 
 
 def sizes(env: str) -> set[tuple[int, int]]:

@@ -6,11 +6,8 @@ The lab is the one that TRIVET_FAILURES_LAB names, by default ``failures``; it i
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from commands import healthy, trivet
@@ -38,13 +35,3 @@ def environment(lab: LabState) -> Environment:
         assert time.monotonic() < deadline, f"{lab.name} is not healthy: trivet status {lab.name}"
         time.sleep(3)
     return Environment.load(lab.name)
-
-
-@pytest.fixture(scope="session")
-def figures() -> Iterator[dict[str, object]]:
-    """What the tests measured, by scenario; kept in the file that TRIVET_FAILURES_FIGURES names, if it does."""
-    found: dict[str, object] = {}
-    yield found
-    if path := os.environ.get("TRIVET_FAILURES_FIGURES"):
-        known = json.loads(Path(path).read_text()) if Path(path).exists() else {}
-        Path(path).write_text(json.dumps({**known, **found}, indent=2) + "\n")

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Run, healthy, incus, measure, on, row, sizes
+from commands import Run, healthy, incus, measure, on, record, sizes
 
 from trivet.api import Environment
 from trivet.chaos.ground import LabGround
@@ -31,9 +31,9 @@ def size(lab: LabState) -> str:
     return SMALL if LabState.load(lab.name).size == BIG else BIG
 
 
-def check(report: ProbeReport, lab: LabState, size: str, figures: dict[str, object], scenario: str) -> None:
+def check(report: ProbeReport, lab: LabState, size: str, scenario: str) -> None:
     """What holds at the end of every scenario in which two nodes stayed up."""
-    figures[scenario] = row(report)
+    record(scenario, report)
     assert report.total.failures == 0, report.failures
     check_end(report, lab, size)
 
@@ -63,7 +63,7 @@ def wait_until_two_serve(env: str) -> None:
 
 
 def test_a_machine_a_provider_and_a_service_that_fail(
-    environment: Environment, lab: LabState, size: str, tmp_path: Path, figures: dict[str, object]
+    environment: Environment, lab: LabState, size: str, tmp_path: Path
 ) -> None:
     """Three faults in one rotation, one at each node; each is mended by hand, and resumed."""
 
@@ -95,7 +95,7 @@ def test_a_machine_a_provider_and_a_service_that_fail(
         on(node, "systemctl unmask php8.2-fpm")
 
     report = measure(environment, work)
-    check(report, lab, size, figures, "a machine does not boot; the provider fails half-way; a service does not start")
+    check(report, lab, size, "a machine does not boot; the provider fails half-way; a service does not start")
 
 
 def failing_provider(folder: Path) -> str:
@@ -114,9 +114,7 @@ def failing_provider(folder: Path) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
-def test_a_state_transfer_a_full_disk_and_a_lost_network(
-    environment: Environment, lab: LabState, size: str, figures: dict[str, object]
-) -> None:
+def test_a_state_transfer_a_full_disk_and_a_lost_network(environment: Environment, lab: LabState, size: str) -> None:
     """Three more in one rotation: the first needs nobody, the two others are resumed."""
     transfers: list[str] = []
 
@@ -152,7 +150,7 @@ def test_a_state_transfer_a_full_disk_and_a_lost_network(
 
     report = measure(environment, work)
     assert "mariabackup SST completed on joiner" in transfers[0]
-    check(report, lab, size, figures, "SST instead of IST; disk full; the runner loses its network for 60 s")
+    check(report, lab, size, "SST instead of IST; disk full; the runner loses its network for 60 s")
 
 
 def with_network_lost(lab: LabState, seconds: float) -> None:
@@ -170,9 +168,7 @@ def with_network_lost(lab: LabState, seconds: float) -> None:
         subprocess.run(["nft", "delete table inet trivet_failures"], check=True, timeout=10)
 
 
-def test_another_node_dies_during_the_rotation(
-    environment: Environment, lab: LabState, size: str, figures: dict[str, object]
-) -> None:
+def test_another_node_dies_during_the_rotation(environment: Environment, lab: LabState, size: str) -> None:
     """The rotation halts, naming the dead node; when that is back, all is rolled back.
 
     One of three is left, which Galera does not count as a majority: the node in hand cannot join, and stays drained.
@@ -195,5 +191,5 @@ def test_another_node_dies_during_the_rotation(
 
     report = measure(environment, work)
     # While one node was out and another dead, one alone was left: what failed then is told, not forgiven.
-    figures["another node dies during the rotation, then rollback"] = row(report)
+    record("another node dies during the rotation, then rollback", report)
     check_end(report, lab, before)

@@ -7,7 +7,7 @@ import random
 import subprocess
 import time
 
-from commands import Run, children, healthy, measure, row, sizes
+from commands import Run, children, healthy, measure, record, sizes
 
 from trivet.api import Environment
 from trivet.lab import LabState
@@ -38,7 +38,7 @@ def take_over_is_not_early(killed_at: float, run: Run) -> None:
     assert taken["at"] - killed_at > LEASE_SECONDS - 2 * RENEW_SECONDS, run.events
 
 
-def test_a_killed_runner_loses_nothing(environment: Environment, lab: LabState, figures: dict[str, object]) -> None:
+def test_a_killed_runner_loses_nothing(environment: Environment, lab: LabState) -> None:
     moments = random.Random(20261124)
     second: list[str] = []
 
@@ -68,7 +68,7 @@ def test_a_killed_runner_loses_nothing(environment: Environment, lab: LabState, 
         take_over_is_not_early(killed_at, run)
 
     report = measure(environment, work)
-    figures[f"runner killed {len(KILLED_IN)} times"] = row(report)
+    record(f"runner killed {len(KILLED_IN)} times", report)
     assert "resize to size 12" in second[0] and "is not over" in second[0], second
     assert report.total.failures == 0, report.failures
     assert report.orders.verified and report.orders.found == report.orders.acknowledged

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from commands import Run, healthy, incus, measure, on, row
+from commands import Run, healthy, incus, measure, on, record
 
 from trivet.api import Environment
 from trivet.lab import LabState
@@ -15,8 +15,8 @@ PACKAGE = "trivet-failures-example"
 REPOSITORY = "/srv/trivet-failures"
 
 
-def check(report: ProbeReport, lab: LabState, figures: dict[str, object], scenario: str) -> None:
-    figures[scenario] = row(report)
+def check(report: ProbeReport, lab: LabState, scenario: str) -> None:
+    record(scenario, report)
     assert report.total.failures == 0, report.failures
     assert report.orders.verified and report.orders.found == report.orders.acknowledged > 0
     assert healthy(lab.name)
@@ -47,9 +47,7 @@ def installed(node: str) -> str:
     return on(node, f"dpkg-query -W -f '${{Version}}' {PACKAGE}")
 
 
-def test_packages_are_upgraded_while_the_node_is_out(
-    environment: Environment, lab: LabState, figures: dict[str, object]
-) -> None:
+def test_packages_are_upgraded_while_the_node_is_out(environment: Environment, lab: LabState) -> None:
     node = lab.nodes[0].name
     publish(node, "1.0")
     on(node, f"apt-get update -q && apt-get install -y -q {PACKAGE}")
@@ -62,14 +60,12 @@ def test_packages_are_upgraded_while_the_node_is_out(
     try:
         report = measure(environment, work)
         assert installed(node) == "2.0"
-        check(report, lab, figures, "packages of one node upgraded")
+        check(report, lab, "packages of one node upgraded")
     finally:
         on(node, f"apt-get purge -y -q {PACKAGE}; rm -rf {REPOSITORY} /etc/apt/sources.list.d/trivet-failures.list")
 
 
-def test_a_machine_is_replaced_by_a_new_one(
-    environment: Environment, lab: LabState, figures: dict[str, object]
-) -> None:
+def test_a_machine_is_replaced_by_a_new_one(environment: Environment, lab: LabState) -> None:
     node = lab.nodes[0].name
     on(node, "touch /root/of-the-old-machine")
     incus("stop", "--force", node)
@@ -80,6 +76,6 @@ def test_a_machine_is_replaced_by_a_new_one(
 
     report = measure(environment, work)
     assert on(node, "test ! -e /root/of-the-old-machine && echo gone").strip() == "gone"
-    check(report, lab, figures, "a dead machine replaced by a new one")
+    check(report, lab, "a dead machine replaced by a new one")
     drained = [item for item in json.loads(on(node, "trivet-agent flags list"))["flags"] if item["kind"] == "drain"]
     assert drained == []

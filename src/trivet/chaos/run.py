@@ -23,6 +23,7 @@ from trivet.errors import LeaseHeld, RemoteError
 from trivet.lab import LabState
 from trivet.model import Environment
 from trivet.remote import Nodes
+from trivet.results import Kind, leave
 from trivet.rotation.gateway_move import GatewayMove
 from trivet.run.directories import environment_directory
 
@@ -86,6 +87,7 @@ def run_chaos(
         for row in suite.run(scenarios):
             rows.append(row)
             written = table.write(path, table.merged(known, rows, order), state.name)
+    leave(Kind.CHAOS, {"rate_per_second": rate, "rows": [row.to_dict() for row in rows]})
     return ChaosReport(tuple(rows), path, written)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Annotated
 
@@ -19,13 +20,18 @@ from trivet.cli.status import shown
 from trivet.errors import ChangeHalted
 from trivet.health.findings import State
 from trivet.lab import Lab
+from trivet.lab.machine import CACHE_DIRECTORY
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
+from trivet.report.figures import customers
+from trivet.results import Kind, leave
 from trivet.rotation.change import Change
 from trivet.rotation.rotations import Rotations
 
 HEALTHY_SECONDS = 300
 FAILED = 1
+BEGAN_VARIABLE = "TRIVET_DEMO_BEGAN"
+"""When bin/demo began, in epoch seconds: the Python environment is made before this program runs."""
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -43,14 +49,18 @@ def demo(
     Exit code 0 only with zero failed requests and zero lost orders.
     """
     output = output_for(json)
+    warm = CACHE_DIRECTORY.exists()
+    began = float(os.environ.get(BEGAN_VARIABLE) or time.time())
     with output.task("lab") as progress:
         Lab(name).down(progress)
         if down:
             return
         Lab(name).up(load_environment("production"), progress=progress)
+    lab_made = time.time()
     environment = load_environment(name)
     converge_environment(environment, output)
     wait_healthy(environment, output)
+    converged = time.time()
     change = Change.resize(environment, size)
     with stoppable(output) as stop:
         report, rotation = measured(
@@ -60,6 +70,14 @@ def demo(
             listener=lambda event: tell(output, event),
             partial=lambda figures: show_figures(output, figures),
         )
+    figures = {
+        "seconds": round(time.time() - began),
+        "lab_seconds": round(lab_made - began),
+        "converge_seconds": round(converged - lab_made),
+        "upscale_seconds": round(time.time() - converged),
+        "warm": warm,
+    }
+    leave(Kind.DEMO, {**figures, **customers(report)})
     show_times(output, rotation)
     show_figures(output, report)
     if not json:

@@ -17,6 +17,8 @@ from trivet.cli.output import Output, output_for
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
 from trivet.probe.contracts import CONTRACTS, DEFAULT, contract_named
+from trivet.report.figures import customers
+from trivet.results import Kind, leave
 
 FAILED = 1
 ProbeRate = Annotated[
@@ -108,6 +110,7 @@ def probe(
         except KeyboardInterrupt:
             output.event("stopping", text="stopping the load; the report follows")
         report = running.stop()
+    leave(Kind.PROBE, customers(report))
     if json:
         output.data(report.to_json())
     else:

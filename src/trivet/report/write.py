@@ -16,8 +16,10 @@ from trivet.errors import TrivetError
 from trivet.probe.report import ProbeReport
 from trivet.report.change import Change, read_change
 from trivet.report.document import document
+from trivet.report.figures import figures_of
 from trivet.report.measured import measure
 from trivet.report.page import render
+from trivet.results import Kind, leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class ReportFiles:
 def write_report(lines: Sequence[Mapping[str, Any]], folder: Path, *, probe: ProbeReport | None) -> ReportFiles:
     """Write the report of a change as HTML and JSON, both named after environment, time and kind of the change.
 
-    Written again for the same journal, as after a resumption, it replaces the earlier one.
+    Written again for the same journal, as after a resumption, it replaces the earlier one. With a probe beside it, the
+    change's figures are left as a result, too.
 
     :param lines: the journal, in its order; it may end anywhere.
     :param folder: made when it is not there.
@@ -48,6 +51,8 @@ def write_report(lines: Sequence[Mapping[str, Any]], folder: Path, *, probe: Pro
         folder.mkdir(parents=True, exist_ok=True)
         _replace(files.json, text + "\n")
         _replace(files.html, page)
+        if probe:
+            leave(Kind.CHANGE, figures_of(change, probe))
     except OSError as error:
         raise TrivetError(f"the report of the change cannot be written: {error}", f"ls -ld {folder}") from error
     return files
