@@ -200,7 +200,7 @@ def chaos(what: str, *names: str) -> str:
         "impossible": lambda: str(len(rows) - len(tried)),
         "lost": lambda: (
             f"{sum(row.customers.orders_lost or 0 for row in tried if row.customers):,} of "
-            f"{sum(row.customers.orders_acknowledged for row in tried if row.customers):,}"
+            f"{sum(row.customers.orders_acknowledged or 0 for row in tried if row.customers):,}"
         ),
         "human": lambda: str(sum(row.human_needed for row in tried)),
         "run": lambda: of_kind(Kind.CHAOS)[-1].link,

@@ -18,9 +18,9 @@ from trivet.cli.output import Output, output_for
 from trivet.cli.probe import show_figures
 from trivet.cli.status import shown
 from trivet.errors import ChangeHalted
+from trivet.grid.machine import CACHE_DIRECTORY
 from trivet.health.findings import State
 from trivet.lab import Lab
-from trivet.lab.machine import CACHE_DIRECTORY
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
 from trivet.report.figures import customers

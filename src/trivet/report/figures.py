@@ -32,10 +32,11 @@ def customers(probe: ProbeReport) -> dict[str, Any]:
         "failed": probe.total.failures,
         "failed_by_kind": probe.total.failures_by_kind,
         "longest_gap_seconds": probe.longest_gap.seconds,
-        "orders_acknowledged": probe.orders.acknowledged,
-        "orders_found": probe.orders.found,
-        "orders_verified": probe.orders.verified,
     }
+    if probe.orders is not None:
+        figures["orders_acknowledged"] = probe.orders.acknowledged
+        figures["orders_found"] = probe.orders.found
+        figures["orders_verified"] = probe.orders.verified
     for phase, found in probe.phases.items():
         if found.requests:
             figures[f"p50_{phase}_ms"] = round(found.latency_ms.p50, 1)
