@@ -19,9 +19,13 @@ from trivet.api.recover import plan as plan_recovery
 from trivet.api.recover import recover
 from trivet.api.runs import run_details, runs
 from trivet.chaos import run_chaos
+from trivet.project import Project
+from trivet.project import check as check_project
 
 __all__ = [
     "Environment",
+    "Project",
+    "check_project",
     "clean",
     "converge",
     "events",

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, rotation, runs, scale, status
+from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, project, rotation, runs, scale, status
 from trivet.errors import TrivetError
 from trivet.report import trivet_version
 
@@ -37,6 +37,7 @@ app.add_typer(rotation.app, name="rotation")
 app.command(name="runs")(runs.runs)
 app.command(name="clean")(clean.clean)
 app.command(name="exclusive")(exclusive.exclusive)
+app.add_typer(project.app, name="project")
 app.add_typer(heal.app, name="agent")
 app.command(name="events")(heal.events)
 app.command(name="recover")(heal.recover)
