@@ -12,7 +12,21 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trivet.cli import change, chaos, clean, converge, exclusive, heal, lab, probe, project, rotation, runs, scale, status
+from trivet.cli import (
+    change,
+    chaos,
+    clean,
+    converge,
+    exclusive,
+    heal,
+    lab,
+    probe,
+    project,
+    rotation,
+    runs,
+    scale,
+    status,
+)
 from trivet.errors import TrivetError
 from trivet.report import trivet_version
 
