@@ -18,6 +18,7 @@ from trivet.services.redis.facts import RedisFacts, RedisInstance, RedisReplica,
 from trivet.services.registry import lasting, settings_of
 from trivet.services.search.facts import SearchFacts
 from trivet.services.web.facts import Page, WebFacts
+from trivet.verdict.facts import KINDS
 
 Facts = dict[str, NodeFacts | Unreachable]
 
@@ -158,7 +159,9 @@ def change(value: Any, path: str, new: Any) -> Any:
         hit = {key: change(item, rest, new) if rest else new for key, item in value.items() if step in ("*", key)}
         return value | (hit or {step: new})
     assert is_dataclass(value)
-    if isinstance(value, NodeFacts) and step in value.services:
-        return replace(value, services=change(value.services, path, new))
+    if isinstance(value, NodeFacts) and step in KINDS:
+        # A web node has nothing of some services; a change of them is as if it had.
+        services = {step: value.of(KINDS[step]), **value.services}
+        return replace(value, services=change(services, path, new))
     old = getattr(value, step)
     return replace(value, **{step: change(old, rest, new) if rest else new})  # type: ignore[type-var]

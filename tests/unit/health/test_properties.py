@@ -154,5 +154,10 @@ def test_junk_in_one_service_spoils_no_other_and_is_never_healthy(junk: Any, ser
     node = facts["node-2"]
     assert isinstance(node, NodeFacts)
     read = facts_from_dict({**node.to_dict(), service: junk})
-    assert replace(read, **{service: getattr(node, service)}) == replace(node, asked_at=None, answered_at=None)
+    own = (
+        {service: getattr(node, service)}
+        if service not in KINDS
+        else {"services": {**read.services, service: node.of(KINDS[service])}}
+    )
+    assert replace(read, **own) == replace(node, asked_at=None, answered_at=None)
     assert assess(expectation(), {**facts, "node-2": read}).state is not State.HEALTHY
