@@ -7,24 +7,28 @@
 
 from __future__ import annotations
 
-from trivet.ansible import load_environment
+from trivet.ansible import PlaybookEvent, load_environment
 from trivet.api.agents import pause, resume
 from trivet.api.clean import clean, left_behind
 from trivet.api.converge import converge
 from trivet.api.environment import Environment
 from trivet.api.events import events
 from trivet.api.exclusive import run_exclusively
-from trivet.api.measure import measured
+from trivet.api.measure import measured, reported
 from trivet.api.recover import plan as plan_recovery
 from trivet.api.recover import recover
 from trivet.api.runs import run_details, runs
 from trivet.chaos import run_chaos
+from trivet.project import Finding as ProjectFinding
 from trivet.project import Project
 from trivet.project import check as check_project
+from trivet.report import trivet_version
 
 __all__ = [
     "Environment",
+    "PlaybookEvent",
     "Project",
+    "ProjectFinding",
     "check_project",
     "clean",
     "converge",
@@ -35,9 +39,11 @@ __all__ = [
     "pause",
     "plan_recovery",
     "recover",
+    "reported",
     "resume",
     "run_chaos",
     "run_details",
     "run_exclusively",
     "runs",
+    "trivet_version",
 ]

@@ -14,6 +14,7 @@ from trivet.api.agents import AgentsAnswer, pause, resume
 from trivet.api.clean import Cleaned, Leftovers, Selection, clean, left_behind
 from trivet.api.converge import converge
 from trivet.api.events import Timeline, events
+from trivet.api.measure import reported
 from trivet.api.recover import Recovery, RecoveryPlan, Tell, recover
 from trivet.api.recover import plan as plan_recovery
 from trivet.remote import Nodes, observe
@@ -21,7 +22,7 @@ from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import RotationReport
 from trivet.rotation.plan import Plan
 from trivet.rotation.rotations import Rotations
-from trivet.run.events import Listener
+from trivet.run.events import Listener, unheard
 from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, ScaleReport
 from trivet.verdict.assess import Verdict
@@ -78,10 +79,12 @@ class Environment:
         """Repair one service now, or everything."""
         return recover(self.description, service, tell=tell)
 
-    def rotations(self, *, listener: Listener = lambda event: None, stop: StopRequest | None = None) -> Rotations:
+    def rotations(self, *, listener: Listener = unheard, stop: StopRequest | None = None) -> Rotations:
         """The rolling changes: plan, apply, resume, abort, rollback, status, history.
 
-        :param listener: takes the events that the command line shows.
+        Their report is left by :func:`trivet.api.reported`, or with a probe's figures by :func:`trivet.api.measured`.
+
+        :param listener: takes what a change tells.
         :param stop: set its ``by`` from another thread or a signal handler to stop where it is safe.
         """
         return Rotations(self.description, listener, stop)
@@ -90,23 +93,21 @@ class Environment:
         """What an upscale to a size would do. Touches nothing."""
         return self.rotations().plan(Change.resize(self.description, size))
 
-    def upscale(self, size: str, *, listener: Listener = lambda event: None) -> RotationReport:
+    def upscale(self, size: str, *, listener: Listener = unheard) -> RotationReport:
         """Resize the nodes one after the other; a smaller size is taken too."""
-        return self.rotations(listener=listener).apply(Change.resize(self.description, size))
+        return self._rolled(Change.resize(self.description, size), listener)
 
-    def restart(
-        self, nodes: tuple[str, ...], *, reboot: bool = False, listener: Listener = lambda event: None
-    ) -> RotationReport:
+    def restart(self, nodes: tuple[str, ...], *, reboot: bool = False, listener: Listener = unheard) -> RotationReport:
         """Restart the services of nodes (with ``reboot`` their machines) one after the other."""
-        return self.rotations(listener=listener).apply(Change(Kind.RESTART, nodes, reboot=reboot))
+        return self._rolled(Change(Kind.RESTART, nodes, reboot=reboot), listener)
 
-    def patch(self, nodes: tuple[str, ...], *, listener: Listener = lambda event: None) -> RotationReport:
+    def patch(self, nodes: tuple[str, ...], *, listener: Listener = unheard) -> RotationReport:
         """Upgrade the packages of nodes one after the other."""
-        return self.rotations(listener=listener).apply(Change(Kind.PATCH, nodes))
+        return self._rolled(Change(Kind.PATCH, nodes), listener)
 
-    def replace(self, node: str, *, listener: Listener = lambda event: None) -> RotationReport:
+    def replace(self, node: str, *, listener: Listener = unheard) -> RotationReport:
         """Have the provider make a new machine in the place of a node."""
-        return self.rotations(listener=listener).apply(Change(Kind.REPLACE, (node,)))
+        return self._rolled(Change(Kind.REPLACE, (node,)), listener)
 
     def scale_out(
         self,
@@ -114,14 +115,23 @@ class Environment:
         *,
         size: str | None = None,
         hosts: Mapping[str, str] | None = None,
-        listener: Listener = lambda event: None,
+        listener: Listener = unheard,
     ) -> ScaleReport:
         """Add web nodes, which the provider makes, or the hosts that are given (addresses by name).
 
         The environment has to be loaded anew to know them.
         """
-        return ScaleOut(self.description, web, size=size, given=hosts, listener=listener).apply()
+        return reported(
+            self.description,
+            lambda heard: ScaleOut(self.description, web, size=size, given=hosts, listener=heard).apply(),
+            listener=listener,
+        )
 
-    def scale_in(self, web: int, *, listener: Listener = lambda event: None) -> ScaleReport:
+    def scale_in(self, web: int, *, listener: Listener = unheard) -> ScaleReport:
         """Take web nodes away, the youngest first."""
-        return ScaleIn(self.description, web, listener=listener).apply()
+        return reported(
+            self.description, lambda heard: ScaleIn(self.description, web, listener=heard).apply(), listener=listener
+        )
+
+    def _rolled(self, change: Change, listener: Listener) -> RotationReport:
+        return reported(self.description, lambda heard: self.rotations(listener=heard).apply(change), listener=listener)

@@ -13,8 +13,8 @@ from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSetting
 from trivet.probe.contracts import DEFAULT
 from trivet.remote import WebTunnels
 from trivet.run.directories import probes_directory
-from trivet.run.events import Event, Listener
-from trivet.run.report import leave_report
+from trivet.run.events import Event, Listener, Noted, ProbeBegan, ProbeSeen, StepEnded, unheard
+from trivet.run.report import ReportWriter
 
 BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
@@ -29,7 +29,7 @@ def measured(
     work: Callable[[Listener], Result],
     *,
     contract: str | None = None,
-    listener: Listener = lambda event: None,
+    listener: Listener = unheard,
     partial: Callable[[ProbeReport], None] = lambda report: None,
 ) -> tuple[ProbeReport, Result]:
     """Do some work while the probe asks all gateway addresses; its events are kept beside the journals.
@@ -37,7 +37,7 @@ def measured(
     :param rate: requests per second.
     :param work: takes the listener that its events must go to.
     :param contract: what kind of application is asked; None: what the environment's application names, else the demo.
-    :param listener: takes the work's events, and after each step one called ``live`` with the probe's figures.
+    :param listener: takes the work's events, after each step what the probe saw, and at the end where the report is.
     :param partial: takes the probe's report when the work fails, before its error goes on.
     :raises TrivetError: when the work fails, or there is no shop to probe.
     """
@@ -51,57 +51,37 @@ def measured(
         contract=contract or environment.probe_contract or DEFAULT,
     )
     probe = BackgroundProbe(settings, probes_directory(environment.label) / f"{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    listener(
-        {
-            "event": "probe",
-            "rate": rate,
-            "contract": settings.contract,
-            "urls": settings.urls,
-            "events": str(probe.events),
-        }
-    )
-    journal = _JournalSeen(listener)
-    probe.start()
-    try:
-        time.sleep(BEFORE_SECONDS)
-        probe.mark("during")
-        result = work(_with_figures(journal, probe))
-        probe.mark("after")
-        time.sleep(AFTER_SECONDS)
-    except BaseException:
-        if figures := _partial(tunnels, probe, listener):
-            partial(figures)
-            journal.report(environment.label, figures)
-        raise
-    with tunnels:
-        figures = probe.stop()
-    journal.report(environment.label, figures)
-    return figures, result
-
-
-class _JournalSeen:
-    """Passes events on, and remembers the journal that their change is written to."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._journal: str | None = None
-
-    def __call__(self, event: Event) -> None:
-        self._journal = event.get("journal", self._journal) if event["event"] == "plan" else self._journal
-        # The change leaves a report without figures; the one with them is told when it is written.
-        if event["event"] != "report":
-            self._listener(event)
-
-    def report(self, label: str, figures: ProbeReport) -> None:
-        """Write the report of the change anew, with the figures; no failure may hide what the change did."""
-        if self._journal is None:
-            return
+    listener(ProbeBegan(rate, settings.contract, settings.urls, str(probe.events)))
+    with _Measuring(environment.label, listener, probe) as writer:
+        probe.start()
         try:
-            files = leave_report(label, self._journal, figures)
-        except (TrivetError, OSError) as error:
-            self._listener({"event": "note", "text": f"no report was written: {error}"})
-        else:
-            self._listener({"event": "report", "html": str(files.html), "json": str(files.json)})
+            time.sleep(BEFORE_SECONDS)
+            probe.mark("during")
+            result = work(writer)
+            probe.mark("after")
+            time.sleep(AFTER_SECONDS)
+        except BaseException:
+            writer.figures = _partial(tunnels, probe, listener)
+            if writer.figures is not None:
+                partial(writer.figures)
+            raise
+        with tunnels:
+            writer.figures = probe.stop()
+        return writer.figures, result
+
+
+def reported(environment: Environment, work: Callable[[Listener], Result], *, listener: Listener = unheard) -> Result:
+    """Do some work that is a change, without a probe, and leave its report.
+
+    :param work: takes the listener that its events must go to.
+    :param listener: takes the work's events, and at the end where the report is; within :func:`measured`, the listener
+        that it gave: then the report is that one's to write, with the figures.
+    :raises TrivetError: when the work fails.
+    """
+    if isinstance(listener, ReportWriter):
+        return work(listener)
+    with ReportWriter(environment.label, listener) as writer:
+        return work(writer)
 
 
 def _partial(tunnels: WebTunnels, probe: BackgroundProbe, listener: Listener) -> ProbeReport | None:
@@ -110,17 +90,19 @@ def _partial(tunnels: WebTunnels, probe: BackgroundProbe, listener: Listener) ->
         with tunnels:
             return probe.stop(hurry=True)
     except TrivetError as error:
-        listener({"event": "note", "text": f"no whole report of the probe: {error.message}"})
+        listener(Noted(f"no whole report of the probe: {error.message}"))
         return None
 
 
-def _with_figures(listener: Listener, probe: BackgroundProbe) -> Listener:
-    def listen(event: Event) -> None:
-        listener(event)
-        if event["event"] == "step ends":
-            live: LiveFigures = probe.live()
-            listener(
-                {"event": "live", "requests": live.requests, "failures": live.failures, "p99_ms": round(live.p99_ms)}
-            )
+class _Measuring(ReportWriter):
+    """Tells after each step what the probe saw."""
 
-    return listen
+    def __init__(self, label: str, listener: Listener, probe: BackgroundProbe) -> None:
+        super().__init__(label, listener)
+        self._probe = probe
+
+    def __call__(self, event: Event) -> None:
+        super().__call__(event)
+        if isinstance(event, StepEnded):
+            live: LiveFigures = self._probe.live()
+            self._listener(ProbeSeen(live.requests, live.failures, round(live.p99_ms)))

@@ -7,21 +7,28 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from trivet.ansible import load_environment
+from trivet.api import load_environment
+from trivet.api.changes import (
+    ROTATION_STEPS,
+    Change,
+    Kind,
+    Plan,
+    Refusal,
+    RotationReport,
+    Rotations,
+    StopRequest,
+    refuse,
+)
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import NO_PROBE, Beside, ProbeContract, ProbeRate, beside_probe, tell_common
+from trivet.cli.probe import NO_PROBE, Beside, ProbeContract, ProbeRate, beside_probe
+from trivet.cli.tell import tell
 from trivet.errors import InputError
 from trivet.model import Environment
-from trivet.rotation.change import WHAT_HAPPENS, Change, Kind
-from trivet.rotation.engine import RotationReport
-from trivet.rotation.plan import Plan
-from trivet.rotation.rotations import Rotations, refuse
-from trivet.run.stop import StopRequest
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 PlanOnly = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]
@@ -45,17 +52,13 @@ def upscale(
 
     Each node hands over its roles, is drained, stopped, resized, started, must pass its gate, and is used again. A gate
     that does not pass halts the rotation; `trivet rotation resume` goes on, `trivet rotation rollback` takes it back.
-    A smaller size is taken too. Ctrl-C stops at the next safe point, twice after the step that runs.
+    SIZE may also be smaller. Press Ctrl-C once to stop at the next safe point, twice to stop after the current step.
     """
     environment = load_environment(env)
-    make(
-        environment,
-        Change.resize(environment, size),
-        output_for(json),
-        plan=plan,
-        yes=yes,
-        probe=Beside(probe, contract),
-    )
+    beside = Beside(probe, contract)
+    with Rotations(environment) as rotations:
+        change = Change.resize(environment, size)
+        make(environment, rotations, change, output_for(json), plan=plan, yes=yes, probe=beside)
 
 
 def restart(
@@ -74,19 +77,14 @@ def restart(
     `trivet status` shows which nodes wait. With --node or --all others are restarted too.
     """
     environment = load_environment(env)
-    names = tuple(node or ()) or (tuple(item.name for item in environment.nodes) if every else ())
-    if not names:
-        names = Rotations(environment).pending_restart()
-    if not names:
-        raise InputError(f"no node of {environment.name} waits for a restart", f"trivet restart {env} --all")
-    make(
-        environment,
-        Change(Kind.RESTART, names, reboot=reboot),
-        output_for(json),
-        plan=plan,
-        yes=yes,
-        probe=Beside(probe, contract),
-    )
+    beside = Beside(probe, contract)
+    with Rotations(environment) as rotations:
+        names = tuple(node or ()) or (tuple(item.name for item in environment.nodes) if every else ())
+        names = names or rotations.pending_restart()
+        if not names:
+            raise InputError(f"no node of {environment.name} waits for a restart", f"trivet restart {env} --all")
+        change = Change(Kind.RESTART, names, reboot=reboot)
+        make(environment, rotations, change, output_for(json), plan=plan, yes=yes, probe=beside)
 
 
 def patch(
@@ -105,7 +103,10 @@ def patch(
     """
     environment = load_environment(env)
     names = tuple(node or ()) or tuple(item.name for item in environment.nodes)
-    make(environment, Change(Kind.PATCH, names), output_for(json), plan=plan, yes=yes, probe=Beside(probe, contract))
+    beside = Beside(probe, contract)
+    with Rotations(environment) as rotations:
+        change = Change(Kind.PATCH, names)
+        make(environment, rotations, change, output_for(json), plan=plan, yes=yes, probe=beside)
 
 
 def replace(
@@ -123,36 +124,45 @@ def replace(
     the data from the two others, and must pass its gate. What only the old machine had is lost.
     """
     environment = load_environment(env)
-    make(
-        environment, Change(Kind.REPLACE, (node,)), output_for(json), plan=plan, yes=yes, probe=Beside(probe, contract)
-    )
+    beside = Beside(probe, contract)
+    with Rotations(environment) as rotations:
+        change = Change(Kind.REPLACE, (node,))
+        make(environment, rotations, change, output_for(json), plan=plan, yes=yes, probe=beside)
 
 
-def make(environment: Environment, change: Change, output: Output, *, plan: bool, yes: bool, probe: Beside) -> None:
+def make(
+    environment: Environment,
+    rotations: Rotations,
+    change: Change,
+    output: Output,
+    *,
+    plan: bool,
+    yes: bool,
+    probe: Beside,
+) -> None:
     """Show a change, ask, make it, and show what it did.
 
+    :param rotations: opened, so that all of it goes over the same connections.
     :raises InputError: when it is refused: before a probe begins to place orders.
     """
     if output.json and not (plan or yes):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
-    shown = None
-    if plan or probe or not yes:
-        shown = Rotations(environment).plan(change)
-    if shown and (plan or not yes):
+    shown = rotations.plan(change)
+    if plan or not yes:
         show_plan(output, shown)
     if plan:
-        raise typer.Exit(REFUSED if shown and shown.refusals else 0)
-    if shown:
-        refuse(shown)
+        raise typer.Exit(REFUSED if shown.refusals else 0)
+    refuse(shown)
     if not yes:
         typer.confirm("Do this?", abort=True)
     with stoppable(output) as stop:
-        run(environment, output, lambda rotations: rotations.apply(change, shown), stop, probe)
+        run(environment, output, rotations, lambda bound: bound.apply(change, shown), stop, probe)
 
 
 def run(
     environment: Environment,
     output: Output,
+    rotations: Rotations,
     work: Callable[[Rotations], RotationReport],
     stop: StopRequest,
     probe: Beside = NO_PROBE,
@@ -166,7 +176,7 @@ def run(
         environment,
         output,
         probe,
-        lambda listener: work(Rotations(environment, listener, stop)),
+        lambda listener: work(rotations.bound(listener, stop)),
         listener=lambda event: tell(output, event),
         show=show_times,
     )
@@ -209,24 +219,6 @@ def stoppable(output: Output, *, after_step: bool = False) -> Iterator[StopReque
             signal.signal(number, handler)
 
 
-def tell(output: Output, event: Any) -> None:
-    """Show one event of a change."""
-    values = dict(event)
-    kind = values.pop("event")
-    if output.json:
-        output.event(kind, **values)
-    elif kind == "plan":
-        output.event(kind, text=f"{values['change']['summary']}; journal {values['journal']}")
-    elif kind == "replanned":
-        output.event(kind, text=f"planned anew: {values['reason']}")
-    elif kind == "step begins":
-        output.event(kind, text=f"{values['node']}: {values['step']} …")
-    elif kind == "step ends":
-        output.event(kind, text=f"{values['node']}: {values['step']} done in {values['seconds']:.1f} s")
-    elif not tell_common(output, kind, values):
-        output.event(kind, text=f"{values['node']}:   {values['text']}")
-
-
 def show_plan(output: Output, plan: Plan) -> None:
     """The plan as text or JSON."""
     if output.json:
@@ -239,10 +231,15 @@ def show_plan(output: Output, plan: Plan) -> None:
             output.print(f"       {action}")
     output.print("each node:")
     for step in plan.steps:
-        output.print(f"  {step.value:<10} {WHAT_HAPPENS[step]}{_about(plan.expected.get(step.value))}")
+        output.print(f"  {step.value:<10} {ROTATION_STEPS[step]}{_about(plan.expected.get(step.value))}")
     for warning in plan.warnings:
         output.print(f"note: {warning}")
-    for refusal in plan.refusals:
+    show_refusals(output, plan.refusals)
+
+
+def show_refusals(output: Output, refusals: tuple[Refusal, ...]) -> None:
+    """What refuses a change, and what to do about it."""
+    for refusal in refusals:
         output.print(f"refused: {refusal.reason}")
         if refusal.next_command:
             output.print(f"  next: {refusal.next_command}")

@@ -15,10 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trivet import api
-from trivet.ansible import load_environment
-from trivet.chaos import Scenario, chosen, lab_of
-from trivet.chaos.row import Row
-from trivet.chaos.table import COLUMNS, cells
+from trivet.api import load_environment
+from trivet.api.chaos import COLUMNS, Row, Scenario, cells, chosen, lab_of
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import ProbeContract
 from trivet.errors import ChaosStopped, InputError

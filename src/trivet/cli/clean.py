@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trivet import api
-from trivet.ansible import load_environment
+from trivet.api import load_environment
 from trivet.api.clean import Cleaned, LeftFlag, Leftovers, Selection, refuse
 from trivet.cli.output import Output, output_for
 from trivet.errors import InputError, TrivetError
@@ -31,8 +31,8 @@ def clean(
 ) -> None:
     """List and remove what a run or an operator left set: drains, forwards, releases, holds, limits, disabled units.
 
-    Nothing is removed while a run holds the lease. Exit code 0: nothing is left; 1: with --plan, there is something;
-    2: refused, a node was not reached, or something could not be removed.
+    Removes nothing while a run holds the lease. Exit code: 0 nothing is left; 1 with --plan, there is something;
+    2 refused, a node was not reached, or something could not be removed.
     """
     output = output_for(json)
     environment = load_environment(env)

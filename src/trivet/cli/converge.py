@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from trivet import api
-from trivet.ansible import PlaybookEvent, load_environment
+from trivet.api import PlaybookEvent, load_environment
 from trivet.cli.output import Output, output_for
 from trivet.model import Environment
 
@@ -23,10 +23,10 @@ def converge(
     check: Annotated[bool, typer.Option("--check", help="Tell what would change; touch nothing.")] = False,
     json: Json = False,
 ) -> None:
-    """Bring every node to what the inventory says: from bare Debian to a serving cluster, or back from drift.
+    """Apply the inventory to every node. Installs on bare Debian, repairs drift; running it again changes nothing.
 
-    Input and nodes are checked first; a second run changes nothing. Secrets are generated on the first run into an
-    ansible-vault file beside the inventory.
+    Checks your inventory and the nodes first. Generates secrets on the first run, into an ansible-vault file beside
+    the inventory.
     """
     output = output_for(json)
     environment = load_environment(env)

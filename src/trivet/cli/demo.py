@@ -9,24 +9,20 @@ from typing import Annotated
 
 import typer
 
-from trivet.ansible import load_environment
-from trivet.api import measured
-from trivet.cli.change import show_times, stoppable, tell
+from trivet.api import load_environment
+from trivet.api.changes import Change, Rotations, measured
+from trivet.api.labs import CACHE_DIRECTORY, Lab
+from trivet.api.probes import ResultKind, customers, leave_result
+from trivet.api.verdict import State, looking
+from trivet.cli.change import show_times, stoppable
 from trivet.cli.converge import converge_environment
 from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import show_figures
 from trivet.cli.status import shown
+from trivet.cli.tell import tell
 from trivet.errors import ChangeHalted
-from trivet.grid.machine import CACHE_DIRECTORY
-from trivet.health.findings import State
-from trivet.lab import Lab
 from trivet.model import Environment
-from trivet.remote import Nodes, observe
-from trivet.report.figures import customers
-from trivet.results import Kind, leave
-from trivet.rotation.change import Change
-from trivet.rotation.rotations import Rotations
 
 HEALTHY_SECONDS = 300
 FAILED = 1
@@ -77,7 +73,7 @@ def demo(
         "upscale_seconds": round(time.time() - converged),
         "warm": warm,
     }
-    leave(Kind.DEMO, {**figures, **customers(report)})
+    leave_result(ResultKind.DEMO, {**figures, **customers(report)})
     show_times(output, rotation)
     show_figures(output, report)
     if not json:
@@ -92,9 +88,9 @@ def wait_healthy(environment: Environment, output: Output) -> None:
     :raises ChangeHalted: when it is not in time.
     """
     deadline = time.monotonic() + HEALTHY_SECONDS
-    with Nodes(environment) as nodes:
+    with looking(environment) as look:
         while True:
-            verdict = observe(nodes).verdict
+            verdict = look()
             if verdict.state == State.HEALTHY or time.monotonic() > deadline:
                 break
             finding = next(f for f in verdict.findings if f.state != State.HEALTHY)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from trivet.ansible import load_environment
+from trivet.api import load_environment
 from trivet.api.exclusive import run_exclusively
 from trivet.cli.change import end_signals
 from trivet.cli.output import output_for

@@ -12,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from trivet import api
-from trivet.ansible import load_environment
+from trivet.api import load_environment
 from trivet.api.agents import AgentsAnswer
+from trivet.api.changes import run_owner
 from trivet.api.events import Timeline
 from trivet.api.recover import SERVICES, Recovery, RecoveryPlan
 from trivet.cli.output import Output, output_for
 from trivet.errors import InputError, TrivetError
-from trivet.run.lease import run_owner
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]

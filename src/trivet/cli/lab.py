@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from trivet.ansible import ensure_secrets, load_environment
+from trivet.api import load_environment
+from trivet.api.labs import Lab, LabStatus, ensure_secrets
 from trivet.cli.output import Output, output_for
-from trivet.lab import Lab, LabStatus
 
 app = typer.Typer(no_args_is_help=True, help="An environment's topology as system containers on this machine.")
 

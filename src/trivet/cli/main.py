@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from trivet.api import trivet_version
 from trivet.cli import (
     change,
     chaos,
@@ -28,7 +29,6 @@ from trivet.cli import (
     status,
 )
 from trivet.errors import TrivetError
-from trivet.report import trivet_version
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -5,20 +5,29 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
-from trivet.api import measured
+from trivet.api.changes import Listener
+from trivet.api.probes import (
+    CONTRACTS,
+    DEFAULT,
+    BackgroundProbe,
+    ProbeReport,
+    ProbeSettings,
+    ResultKind,
+    contract_named,
+    customers,
+    leave_result,
+    measured,
+    reported,
+)
 from trivet.cli.output import Output, output_for
 from trivet.model import Environment
-from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
-from trivet.probe.contracts import CONTRACTS, DEFAULT, contract_named
-from trivet.report.figures import customers
-from trivet.results import Kind, leave
 
 FAILED = 1
 ProbeRate = Annotated[
@@ -65,7 +74,6 @@ class Beside:
 
 
 NO_PROBE = Beside()
-Listener = Callable[[Mapping[str, Any]], None]
 Result = TypeVar("Result")
 
 
@@ -110,7 +118,7 @@ def probe(
         except KeyboardInterrupt:
             output.event("stopping", text="stopping the load; the report follows")
         report = running.stop()
-    leave(Kind.PROBE, customers(report))
+    leave_result(ResultKind.PROBE, customers(report))
     if json:
         output.data(report.to_json())
     else:
@@ -136,7 +144,7 @@ def beside_probe(
     :raises typer.Exit: with 1 when the probe saw a failure.
     """
     if not probe:
-        show(output, work(listener))
+        show(output, reported(environment, work, listener=listener))
         return
     report, result = measured(
         environment,
@@ -150,26 +158,6 @@ def beside_probe(
     show_figures(output, report)
     if not report.ok:
         raise typer.Exit(FAILED)
-
-
-def tell_common(output: Output, kind: str, values: Mapping[str, Any]) -> bool:
-    """Show an event of the probe beside a change, or of what every change tells; False when it is none of these."""
-    match kind:
-        case "probe":
-            addresses = ", ".join(values["urls"])
-            load = f"{values['rate']:g} requests/s of contract {values['contract']}"
-            text = f"probe: {load} on {addresses}; events in {values['events']}"
-        case "live":
-            figures = f"{values['requests']} requests, {values['failures']} failed, p99 {values['p99_ms']} ms"
-            text = f"  probe: {figures}"
-        case "lease" | "note":
-            text = values["text"]
-        case "report":
-            text = f"report: {values['html']}"
-        case _:
-            return False
-    output.event(kind, text=text)
-    return True
 
 
 def _follow(running: BackgroundProbe, output: Output) -> None:

@@ -13,9 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trivet.api import Project, check_project
+from trivet.api import Project, ProjectFinding, check_project
 from trivet.cli.output import output_for
-from trivet.project import Finding
 
 app = typer.Typer(no_args_is_help=True, help="Check the files of a project. Nothing is built, deployed or changed.")
 
@@ -76,11 +75,11 @@ def shown(checked: Project) -> Group:
     return Group(*findings, _contents(checked), Text(summary, style="green"))
 
 
-def _count(findings: tuple[Finding, ...], word: str) -> str:
+def _count(findings: tuple[ProjectFinding, ...], word: str) -> str:
     return f"{len(findings)} {word}{'s' if len(findings) != 1 else ''}"
 
 
-def _lines(findings: Iterable[Finding], word: str, style: str) -> list[Text]:
+def _lines(findings: Iterable[ProjectFinding], word: str, style: str) -> list[Text]:
     lines = []
     for finding in findings:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file

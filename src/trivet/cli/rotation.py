@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from trivet.ansible import load_environment
+from trivet.api import load_environment
+from trivet.api.changes import Rotations
 from trivet.cli.change import Env, Json, run, stoppable
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import Beside, ProbeContract, ProbeRate
 from trivet.errors import InputError, LeaseHeld
-from trivet.rotation.rotations import Rotations
+from trivet.model import Environment
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,9 +29,9 @@ NOT_OVER = 1
 
 @app.command()
 def status(env: Env, json: Json = False) -> None:
-    """Say how far the change came that is not over, else what the last one did.
+    """Show the unfinished change, or the last one.
 
-    Exit code 0 when it is over, 1 when it is not.
+    Exit code: 0 when it is over, 1 when it is not. For everything that was done to ENV: trivet runs ENV.
     """
     output = output_for(json)
     found = Rotations(load_environment(env)).status()
@@ -86,31 +87,36 @@ def report(
 
 @app.command()
 def resume(env: Env, probe: ProbeRate = 0.0, contract: ProbeContract = None, json: Json = False) -> None:
-    """Go on with the change that was broken off, from where its journal ends.
+    """Continue the unfinished change from where its journal ends.
 
-    A lease that its dead runner left is taken over when it expires, after a minute and a half at most. A node that was
-    not touched yet, or that serves again, is taken out from the beginning.
+    Waits for the lease of a dead runner, a minute and a half at most. A node that was not touched yet, or that serves
+    again, is taken out from the beginning.
     """
     output = output_for(json)
     environment = load_environment(env)
-    # Before a probe begins to place orders.
-    Rotations(environment).check_open()
-    with stoppable(output) as stop:
-        run(environment, output, Rotations.resume, stop, Beside(probe, contract))
+    with Rotations(environment) as rotations:
+        # Before a probe begins to place orders.
+        rotations.check_open()
+        with stoppable(output) as stop:
+            run(environment, output, rotations, Rotations.resume, stop, Beside(probe, contract))
 
 
 @app.command()
 def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
-    """End the change where it is: the node in hand is brought back into use as it is, the others are not touched.
+    """End the unfinished change where it is: bring the node in hand back into use as it is, leave the others alone.
 
-    While its runner lives it is asked to stop at its next safe point: exit code 1, the change is not over. Say abort
-    again when it has stopped. The lease of a dead runner is waited for, a minute and a half at most.
+    While its runner lives, this asks it to stop at its next safe point and exits with 1: say abort again when it has
+    stopped. Waits for the lease of a dead runner, a minute and a half at most.
     """
     output = output_for(json)
     environment = load_environment(env)
-    rotations = Rotations(environment)
-    rotations.check_open()
-    _ask(output, yes, "End it, and bring the node in hand back into use as it is?")
+    with Rotations(environment) as rotations:
+        rotations.check_open()
+        _ask(output, yes, "End it, and bring the node in hand back into use as it is?")
+        _abort(environment, output, rotations)
+
+
+def _abort(environment: Environment, output: Output, rotations: Rotations) -> None:
     found = rotations.status()
     holder = str(found.get("held_by"))
     own_runner = holder.startswith(f"{found['owner']} since ")
@@ -119,7 +125,7 @@ def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
         output.event("stopping", text=f"{holder}: was asked to stop {name} at its next safe point")
     try:
         with stoppable(output) as stop:
-            run(environment, output, Rotations.abort, stop)
+            run(environment, output, rotations, Rotations.abort, stop)
     except LeaseHeld:
         if not own_runner:
             raise
@@ -131,16 +137,17 @@ def abort(env: Env, yes: Yes = False, json: Json = False) -> None:
 def rollback(
     env: Env, yes: Yes = False, probe: ProbeRate = 0.0, contract: ProbeContract = None, json: Json = False
 ) -> None:
-    """Take the change that was broken off back, on every node that it has touched.
+    """Take the unfinished change back, on every node that it has touched.
 
-    A resize is taken back by the same steps. Restarts and package updates cannot be taken back: resume or abort those.
+    A resize goes back by the same steps. Restarts and package updates cannot be taken back: resume or abort those.
     """
     output = output_for(json)
     environment = load_environment(env)
-    Rotations(environment).check_open()
-    _ask(output, yes, "Take it back on every node that it has touched?")
-    with stoppable(output) as stop:
-        run(environment, output, Rotations.rollback, stop, Beside(probe, contract))
+    with Rotations(environment) as rotations:
+        rotations.check_open()
+        _ask(output, yes, "Take it back on every node that it has touched?")
+        with stoppable(output) as stop:
+            run(environment, output, rotations, Rotations.rollback, stop, Beside(probe, contract))
 
 
 def _ask(output: Output, yes: bool, question: str) -> None:

@@ -3,24 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from trivet.ansible import load_environment
-from trivet.cli.change import stoppable
+from trivet.api import load_environment
+from trivet.api.changes import (
+    SCALING_STEPS,
+    ScaleIn,
+    ScaleOut,
+    ScalePlan,
+    ScaleReport,
+    machine_of,
+    refuse,
+)
+from trivet.cli.change import REFUSED, show_refusals, stoppable
 from trivet.cli.output import Output, output_for
-from trivet.cli.probe import Beside, Listener, ProbeContract, ProbeRate, beside_probe, tell_common
+from trivet.cli.probe import Beside, ProbeContract, ProbeRate, beside_probe
+from trivet.cli.tell import tell
 from trivet.errors import InputError
 from trivet.model import Environment
-from trivet.run.stop import StopRequest
-from trivet.scaling import ScaleIn, ScaleOut, ScalePlan, ScaleReport
-from trivet.scaling.plan import WHAT_HAPPENS, machine_of
 
 Env = Annotated[str, typer.Argument(metavar="ENV", help="Folder in inventories/, name of a lab, or path of a folder.")]
-OnlyPlan = Annotated[bool, typer.Option("--plan", help="Only show what would be done.")]
+OnlyPlan = Annotated[bool, typer.Option("--plan", help="Only show what would be done, and what refuses it.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines instead of text; needs --yes or --plan.")]
 
@@ -60,10 +66,8 @@ def scale_out(
     output = output_for(json)
     environment = load_environment(env)
 
-    def scaling(listener: Listener, stop: StopRequest) -> ScaleOut:
-        return ScaleOut(environment, web, size=size, given=given, listener=listener, stop=stop)
-
-    _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
+    with ScaleOut(environment, web, size=size, given=given, listener=lambda event: tell(output, event)) as scaling:
+        _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
 
 
 def scale_in(
@@ -88,10 +92,8 @@ def scale_in(
     output = output_for(json)
     environment = load_environment(env)
 
-    def scaling(listener: Listener, stop: StopRequest) -> ScaleIn:
-        return ScaleIn(environment, web, listener=listener, stop=stop)
-
-    _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
+    with ScaleIn(environment, web, listener=lambda event: tell(output, event)) as scaling:
+        _run(environment, output, scaling, plan=plan, yes=yes, probe=Beside(probe, contract))
 
 
 def _given(hosts: list[str]) -> dict[str, str]:
@@ -113,7 +115,7 @@ def _given(hosts: list[str]) -> dict[str, str]:
 def _run(
     environment: Environment,
     output: Output,
-    scaling: Callable[[Listener, StopRequest], ScaleOut | ScaleIn],
+    scaling: ScaleOut | ScaleIn,
     *,
     plan: bool,
     yes: bool,
@@ -121,19 +123,18 @@ def _run(
 ) -> None:
     """Show a scale-out or scale-in, ask, make it, and show what it did.
 
-    :param scaling: makes it, with a listener and where a wish to stop is left.
+    :param scaling: makes it.
     :raises typer.Exit: with 1 when the probe saw a failure.
     """
     if output.json and not (plan or yes):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
-    shown = None
-    if plan or probe or not yes:
-        # Also what is refused is refused here, before a probe places orders.
-        shown = scaling(lambda event: tell(output, event), StopRequest()).plan()
-    if shown and (plan or not yes):
+    shown = scaling.plan()
+    if plan or not yes:
         show_plan(output, shown)
     if plan:
-        return
+        raise typer.Exit(REFUSED if shown.refusals else 0)
+    # Before a probe begins to place orders.
+    refuse(shown)
     if not yes:
         typer.confirm("Do this?", abort=True)
     with stoppable(output, after_step=True) as stop:
@@ -141,28 +142,10 @@ def _run(
             environment,
             output,
             probe,
-            lambda listener: scaling(listener, stop).apply(shown),
+            lambda listener: scaling.bound(listener, stop).apply(shown),
             listener=lambda event: tell(output, event),
             show=show_report,
         )
-
-
-def tell(output: Output, event: Any) -> None:
-    """Show one event of a scale-out or scale-in."""
-    values = dict(event)
-    kind = values.pop("event")
-    if output.json:
-        output.event(kind, **values)
-    elif kind == "plan":
-        names = ", ".join(node["name"] for node in values["nodes"])
-        begun = " (continued)" if values["continued"] else ""
-        output.event(kind, text=f"{values['kind']} of {names}{begun}; journal {values['journal']}")
-    elif kind == "step begins":
-        output.event(kind, text=f"{values['step']} …")
-    elif kind == "step ends":
-        output.event(kind, text=f"{values['step']} done in {values['seconds']:.1f} s")
-    elif not tell_common(output, kind, values):
-        output.event(kind, text=f"  {values['node']}: {values['text']}")
 
 
 def show_plan(output: Output, plan: ScalePlan) -> None:
@@ -175,7 +158,8 @@ def show_plan(output: Output, plan: ScalePlan) -> None:
     for node in plan.nodes:
         output.print(f"  {node.name}{f' at {node.address}' if node.address else ''} ({machine_of(node, plan.size)})")
     for step in plan.steps:
-        output.print(f"  {step:<10} {WHAT_HAPPENS[step]}")
+        output.print(f"  {step:<10} {SCALING_STEPS[step]}")
+    show_refusals(output, plan.refusals)
 
 
 def show_report(output: Output, report: ScaleReport) -> None:

@@ -12,14 +12,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trivet.ansible import load_environment
+from trivet.api import load_environment
+from trivet.api.verdict import SERVICES, Finding, State, Verdict, looking
 from trivet.cli.output import output_for
 from trivet.errors import InputError
-from trivet.health.findings import Finding, State
 from trivet.model import Environment
-from trivet.remote import Nodes, observe
-from trivet.services.registry import SERVICES
-from trivet.verdict.assess import Verdict
 
 COLOURS = {State.HEALTHY: "green", State.BUSY: "yellow", State.BROKEN: "bold red", State.UNKNOWN: "magenta"}
 
@@ -41,8 +38,8 @@ def status(
         # To a monitor, an environment that cannot be read is unknown and not broken.
         error.exit_code = State.UNKNOWN.exit_code
         raise
-    with Nodes(environment) as nodes:
-        verdict = observe(nodes).verdict
+    with looking(environment) as look:
+        verdict = look()
         if not watch:
             if json:
                 output.data(verdict.to_dict())
@@ -53,11 +50,11 @@ def status(
             while True:
                 output.data({"at": round(time.time(), 3), **verdict.to_dict()})
                 time.sleep(interval)
-                verdict = observe(nodes).verdict
+                verdict = look()
         with Live(shown(environment, verdict), auto_refresh=False) as live:
             while True:
                 time.sleep(interval)
-                live.update(shown(environment, observe(nodes).verdict), refresh=True)
+                live.update(shown(environment, look()), refresh=True)
 
 
 def shown(environment: Environment, verdict: Verdict) -> Group:

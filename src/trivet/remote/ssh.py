@@ -29,12 +29,20 @@ Answer = TypeVar("Answer")
 class Nodes:
     """A context that holds one multiplexed SSH connection per node and closes them at its end."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, _shared: Nodes | None = None) -> None:
         self.environment = environment
+        self._own = _shared is None
         # Short on purpose: a control path has at most about 100 characters.
-        self._folder = tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
-        self._pool = ThreadPoolExecutor(max_workers=max(8, len(environment.machines) * 2))
-        self._sessions: dict[str, KeptSession] = {}
+        self._folder: tempfile.TemporaryDirectory[str] = (
+            _shared._folder if _shared else tempfile.TemporaryDirectory(prefix="trivet-ssh-", dir="/tmp")
+        )
+        workers = max(8, len(environment.machines) * 2)
+        self._pool: ThreadPoolExecutor = _shared._pool if _shared else ThreadPoolExecutor(max_workers=workers)
+        self._sessions: dict[str, KeptSession] = _shared._sessions if _shared else {}
+
+    def of(self, environment: Environment) -> Nodes:
+        """The nodes of the environment as the inventory has it by now, over these connections; they end with these."""
+        return Nodes(environment, self)
 
     def __enter__(self) -> Nodes:
         return self
@@ -42,6 +50,8 @@ class Nodes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._own:
+            return
         self._pool.shutdown(wait=False, cancel_futures=True)
         for socket in Path(self._folder.name).iterdir():
             _end(socket)
@@ -170,7 +180,8 @@ class Nodes:
         return [*ssh_command(node), *multiplexed, node.login]
 
     def _socket(self, node: Node) -> Path:
-        return Path(self._folder.name, str(node.node_id))
+        # A web node's id is given anew when the node is gone: by its address it is not taken for another machine.
+        return Path(self._folder.name, f"{node.node_id}-{node.address}")
 
 
 def _end(socket: Path) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from trivet.rotation.cluster import Cluster, Steps
 from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, ordered
 from trivet.rotation.progress import Progress
 from trivet.rotation.view import View
-from trivet.run.events import Listener
+from trivet.run.events import Listener, Progressed, Replanned
 from trivet.run.journal import Journal, StepTime, changes
 from trivet.run.lease import HeldLease
+from trivet.run.steps import ChangeUnderWay
 from trivet.run.stop import StopRequest
 
 # A busy machine may keep a collector from its answer for a moment.
@@ -111,8 +113,8 @@ class Planner:
         if view.strangers:
             refusals.append(
                 Refusal(
-                    f"cluster-wide names cannot be changed one node at a time, the first node would come back as a "
-                    f"stranger to the others: {'; '.join(view.strangers[:TOLD_REASONS])}",
+                    f"the inventory changes a cluster-wide name: {'; '.join(view.strangers[:TOLD_REASONS])}. A rolling "
+                    f"change cannot do that: the first restarted node would no longer be recognised by its peers",
                     "restore the old value in the inventory, or build a second environment and move to it",
                 )
             )
@@ -210,7 +212,7 @@ class Engine:
     """Makes a change, from its begin or from wherever its journal ends.
 
     :param owner: this run, recorded with every flag that it sets.
-    :param listener: takes events: ``plan``, ``step begins``, ``step ends``, ``progress``, ``replanned``.
+    :param listener: takes what is done.
     :param stop: looked at before each step.
     """
 
@@ -226,7 +228,7 @@ class Engine:
     ) -> None:
         self._cluster = cluster
         self._environment = cluster.environment
-        self._lease = lease
+        self._under_way = ChangeUnderWay(lease, journal, listener, stop)
         self._journal = journal
         self._owner = owner
         self._listener = listener
@@ -242,7 +244,7 @@ class Engine:
         """
         started = time.monotonic()
         remaining = list(remaining)
-        try:
+        with self.halting():
             if current is not None:
                 self.rotate(current[0], current[1])
                 remaining.remove(current[0])
@@ -254,16 +256,12 @@ class Engine:
             if recorded:
                 self._cluster.record(recorded)
             self._journal.write("snapshot", **self._cluster.view(recent=True).to_line("after"))
-        except BaseException as error:
-            self.halted(error)
-            raise
         self.report.seconds = time.monotonic() - started
         self._journal.write("done", seconds=round(self.report.seconds, 1))
 
-    def halted(self, error: BaseException) -> None:
-        """Write down that the change stopped here."""
-        remaining = list(Progress.of(self._journal.lines).remaining)
-        self._journal.write("halted", error=str(error) or type(error).__name__, remaining=remaining)
+    def halting(self) -> AbstractContextManager[None]:
+        """Have the journal say that the change stopped here, when it ends by an error."""
+        return self._under_way.halting(lambda: list(Progress.of(self._journal.lines).remaining))
 
     def _next_node(self, remaining: list[str]) -> str:
         """The next node by the verdict of this moment: roles move with each node, so that the order is decided anew.
@@ -286,7 +284,7 @@ class Engine:
         if order[0].name != planned[0]:
             reason = f"{order[0].name} goes before {planned[0]}, which now {_reason(order, planned[0])}"
             self._journal.write("replanned", reason=reason)
-            self._listener({"event": "replanned", "reason": reason})
+            self._listener(Replanned(reason))
         return order[0].name
 
     def rotate(self, name: str, first: Step) -> None:
@@ -298,49 +296,37 @@ class Engine:
         sequence = self._change.steps
         for step in sequence[sequence.index(first) :]:
             self._begin(steps, name, step)
-            began = time.monotonic()
             try:
-                steps.apply(step)
+                seconds = self._under_way.do(step.value, partial(steps.apply, step), node=name)
             except BaseException as error:
-                self._fail(steps, name, step, error)
+                # What can be undone is, whatever the error is.
+                left = self._left(steps, name, step)
+                if isinstance(error, TrivetError):
+                    raise self._told(error, name, step, left) from error
                 raise
-            seconds = round(time.monotonic() - began, 2)
             self.report.times.append(StepTime(name, step.value, seconds))
-            self._journal.write("end", node=name, step=step.value, seconds=seconds)
-            self._listener({"event": "step ends", "node": name, "step": step.value, "seconds": seconds})
 
     def _begin(self, steps: Steps, name: str, step: Step) -> None:
         """All that must hold before a step; then its line in the journal."""
         try:
-            self._check_lease(name, step)
+            self._under_way.check_lease(step.value, node=name)
             self._heed_stop(name)
             # Also before a machine is removed: on a resumption it may hold the second copy of what a lost node had.
             if step in (Step.STOP, Step.REPLACE):
                 self._check_others_serve(name)
-            self._journal.write("begin", majority=step not in BRINGS_BACK, node=name, step=step.value)
+            self._under_way.begin(step.value, node=name, majority=step not in BRINGS_BACK)
         except LeaseHeld:
             raise
         except TrivetError as error:
             raise self._told(error, name, step, self._left(steps, name, step)) from error
-        self._listener({"event": "step begins", "node": name, "step": step.value})
-
-    def _check_lease(self, name: str, step: Step) -> None:
-        """Stop without another act when the lease is lost: whoever has it now may be at the same node."""
-        try:
-            self._lease.check()
-        except LeaseHeld as error:
-            self._journal.leave_nodes_alone()
-            self._journal.write("lease lost", node=name, before=step.value, error=error.message)
-            raise
 
     def _heed_stop(self, name: str | None) -> None:
         """Stop where it is safe: between nodes, and before a node's services are stopped; with ``at_once`` anywhere.
 
         :raises ChangeStopped: saying who asked.
         """
-        by = self._stop.by or self._journal.stop_requested_by
-        if by and (name is None or not self._touched(name) or self._stop.at_once):
-            self._journal.write("stop requested", by=by)
+        safe = name is None or not self._touched(name) or self._stop.at_once
+        if safe and (by := self._under_way.stopped_by()):
             raise ChangeStopped(f"stopped by {by}", f"trivet rotation resume {self._environment.label}")
 
     def _check_others_serve(self, name: str) -> None:
@@ -356,13 +342,6 @@ class Engine:
                 f"trivet status {self._environment.label}",
             )
 
-    def _fail(self, steps: Steps, name: str, step: Step, error: BaseException) -> None:
-        """Write the failure down, undo what can be undone, and tell it in words when it is one of ours."""
-        self._journal.write("failed", node=name, step=step.value, error=str(error) or type(error).__name__)
-        left = self._left(steps, name, step)
-        if isinstance(error, TrivetError):
-            raise self._told(error, name, step, left) from error
-
     def _touched(self, name: str) -> bool:
         """Whether the node's services were stopped since it was taken out."""
         progress = Progress.of(self._journal.lines)
@@ -375,7 +354,7 @@ class Engine:
         if Progress.of(self._journal.lines).current != name:
             return "nothing was changed"
         try:
-            self._check_lease(name, step)
+            self._under_way.check_lease(step.value, node=name)
             steps.undo_drain()
         except TrivetError as error:
             # The first failure is what the operator must read; that the drain stands is told beside it.
@@ -401,7 +380,7 @@ class Engine:
         )
 
     def _tell(self, name: str, text: str) -> None:
-        self._listener({"event": "progress", "node": name, "text": text})
+        self._listener(Progressed(name, text))
 
 
 def current_step(progress: Progress, view: View) -> tuple[str, Step] | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from trivet.rotation.change import WHAT_HAPPENS, Change, Step
 
@@ -55,6 +55,14 @@ class Refusal:
 
     reason: str
     next_command: str | None = None
+
+
+class Refusing(Protocol):
+    """A plan that may be refused."""
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Why it is."""
 
 
 @dataclass(frozen=True, slots=True)

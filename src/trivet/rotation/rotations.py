@@ -4,27 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
-from trivet.errors import ChangeHalted, ChangeStopped, InputError, TrivetError
+from trivet.errors import ChangeHalted, ChangeStopped, InputError
 from trivet.model import Environment
 from trivet.report import ReportFiles
 from trivet.rotation.change import Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, LiveCluster
 from trivet.rotation.engine import Engine, Planner, RotationReport, check_input, current_step
-from trivet.rotation.plan import Plan, PlannedNode
+from trivet.rotation.plan import Plan, PlannedNode, Refusing
 from trivet.rotation.progress import Progress, progress_of
 from trivet.rotation.view import View
-from trivet.run.events import Listener
+from trivet.run.events import LeaseTold, Listener, Progressed, Replanned, RunBegan, unheard
 from trivet.run.journal import Journal, bring_together, changes, rolled_back
 from trivet.run.lease import HeldLease, run_owner
-from trivet.run.report import leave_report, reported
+from trivet.run.report import write_report_of
 from trivet.run.stop import StopRequest
 
 
-def refuse(plan: Plan) -> None:
+def refuse(plan: Refusing) -> None:
     """Refuse what a plan refuses.
 
     :raises InputError: with every reason, and what to do about the first.
@@ -36,7 +37,7 @@ def refuse(plan: Plan) -> None:
 class Rotations:
     """The rolling changes of an environment.
 
-    :param listener: takes the engine's events, and ``plan``, ``lease``, ``replanned``, ``report``, ``note``.
+    :param listener: takes what a change tells.
     :param stop: where a signal handler leaves the operator's wish to stop.
     :param connect: opens the cluster; tests give a simulated one.
     """
@@ -44,7 +45,7 @@ class Rotations:
     def __init__(
         self,
         environment: Environment,
-        listener: Listener = lambda event: None,
+        listener: Listener = unheard,
         stop: StopRequest | None = None,
         connect: Callable[[Environment], AbstractContextManager[Cluster]] = LiveCluster,
     ) -> None:
@@ -53,13 +54,40 @@ class Rotations:
         self._stop = stop or StopRequest()
         self._connect = connect
         self._owner = run_owner()
+        self._stack = ExitStack()
+        self._open: Cluster | None = None
+
+    def __enter__(self) -> Rotations:
+        """Open the cluster once for all verbs until the end of the context; without it each verb opens its own."""
+        self._open = self._stack.enter_context(self._connect(self._environment))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = None
+        self._stack.close()
+
+    def bound(self, listener: Listener, stop: StopRequest) -> Rotations:
+        """The same, on the same open cluster, with another listener and wish to stop."""
+        other = Rotations(self._environment, listener, stop, self._connect)
+        other._open = self._open
+        return other
+
+    @contextmanager
+    def _opened(self) -> Iterator[Cluster]:
+        if self._open is not None:
+            yield self._open
+            return
+        with self._connect(self._environment) as cluster:
+            yield cluster
 
     def plan(self, change: Change) -> Plan:
         """What a change would do now, and what refuses it. Touches nothing.
 
         :raises TrivetError: for bad input.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             check_input(cluster, change)
             return Planner(cluster).plan(change)
 
@@ -69,12 +97,13 @@ class Rotations:
         :param shown: the plan that the operator agreed to; what differs from it by now is said before anything is done.
         :raises TrivetError: when it is refused or halts; the journal says where.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             check_input(cluster, change)
             cluster.check(change.needs_machines)
             cluster.check_new(change.new_machines)
             with cluster.attended():
-                plan = self._agreed(cluster, change, shown)
+                plan = shown or self._agreed(cluster, change, None)
+                refuse(plan)
                 with self._lease(cluster, change.purpose) as lease:
                     # Somebody may have finished a change between the plan and the lease.
                     plan = self._agreed(cluster, change, plan)
@@ -90,8 +119,7 @@ class Rotations:
             view = cluster.view()
             current = current_step(progress, view)
             engine = self._reopen(cluster, lease, journal, progress)
-            with self._reported(journal.id):
-                engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
+            engine.run(list(progress.remaining), current, recorded=progress.change.size or None)
             if progress.change.rolls_back:
                 self._close(cluster, progress.change.rolls_back, "rolled back")
             return engine.report
@@ -106,11 +134,10 @@ class Rotations:
         with self._continued("abort") as (cluster, lease, journal):
             progress = Progress.of(journal.lines)
             engine = self._reopen(cluster, lease, journal, progress)
-            with self._reported(journal.id):
-                if progress.current is not None:
-                    self._bring_back(cluster, engine, progress, cluster.view())
-                journal.write("snapshot", **cluster.view().to_line("after"))
-                journal.write("aborted", by=self._owner, finished=list(progress.finished))
+            if progress.current is not None:
+                self._bring_back(cluster, engine, progress, cluster.view())
+            journal.write("snapshot", **cluster.view().to_line("after"))
+            journal.write("aborted", by=self._owner, finished=list(progress.finished))
             if progress.change.rolls_back:
                 self._close(cluster, progress.change.rolls_back, "aborted")
             return engine.report
@@ -139,7 +166,7 @@ class Rotations:
 
         Keys: those of ``trivet-agent journal list``, and finished, current, step, remaining, held_by, lines.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             listed = changes(cluster.journals.summaries())
             if not listed:
                 return {}
@@ -159,17 +186,17 @@ class Rotations:
 
         :raises InputError: no rolling change is broken off.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             self._open_journal(cluster)
 
     def history(self) -> list[dict[str, Any]]:
         """Summaries of all changes that the nodes remember, the newest first."""
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             return changes(cluster.journals.summaries())
 
     def pending_restart(self) -> tuple[str, ...]:
         """Names of the nodes whose changed configuration waits for a restart."""
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             pending = cluster.view().pending
             return tuple(node.name for node in self._environment.nodes if pending.get(node.name))
 
@@ -179,7 +206,7 @@ class Rotations:
         :param journal: its id; the newest when empty.
         :raises TrivetError: when there is no such journal, or the files cannot be written.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             known = [item["id"] for item in changes(cluster.journals.summaries())]
             if not known or (journal and journal not in known):
                 raise InputError(
@@ -187,14 +214,14 @@ class Rotations:
                     f"trivet rotation history {self._environment.label}",
                 )
             found = Journal.reopened(self._environment.label, journal or known[0], cluster.journals)
-            return leave_report(self._environment.label, found.id)
+            return write_report_of(self._environment.label, found.id)
 
     def request_stop(self) -> str:
         """Ask the runner of the change that runs to stop at its next safe point; the journal's id.
 
         :raises TrivetError: when there is none, or no node could keep the request.
         """
-        with self._connect(self._environment) as cluster:
+        with self._opened() as cluster:
             # The one that runs is written to: a scale-out, too, stops between two of its steps.
             chosen = max(self._open_journals(cluster), key=lambda item: item["last"] or 0.0)
             cluster.journals.request_stop(chosen["id"], self._owner)
@@ -204,7 +231,7 @@ class Rotations:
         plan = Planner(cluster).plan(change, recent=True)
         refuse(plan)
         for words in plan.differences(shown) if shown else ():
-            self._listener({"event": "replanned", "reason": words})
+            self._listener(Replanned(words))
         return plan
 
     def _begin(
@@ -224,16 +251,15 @@ class Rotations:
         begins_at = {"current": {"node": current[0], "step": current[1].value}} if current else {}
         journal.write("plan", majority=True, owner=self._owner, plan=plan.to_dict(), **begins_at)
         journal.write("snapshot", **cluster.view(recent=True).to_line("before"))
-        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        self._listener(RunBegan(journal.id, plan.change.purpose, plan.to_dict()))
         engine = Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
-        with self._reported(journal.id):
-            engine.run([node.name for node in plan.nodes], current, recorded)
+        engine.run([node.name for node in plan.nodes], current, recorded)
         return engine.report
 
     def _reopen(self, cluster: Cluster, lease: HeldLease, journal: Journal, progress: Progress) -> Engine:
         journal.write("resumed", majority=True, owner=self._owner)
         plan = self._plan_of(journal)
-        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
+        self._listener(RunBegan(journal.id, plan.change.purpose, plan.to_dict()))
         return Engine(cluster, lease, journal, plan, self._owner, self._listener, self._stop)
 
     def _plan_of(self, journal: Journal) -> Plan:
@@ -252,7 +278,7 @@ class Rotations:
 
         :raises InputError: when no change is broken off.
         """
-        with self._connect(self._environment) as cluster, cluster.attended():
+        with self._opened() as cluster, cluster.attended():
             chosen = self._open_journal(cluster)
             with self._lease(cluster, f"{verb}: {chosen['change'].get('summary', 'change')}", patience=True) as lease:
                 # Only under the lease is it certain that nobody else goes on with it.
@@ -315,19 +341,11 @@ class Rotations:
             )
         if name in view.unreachable:
             steps.power_on()
-        try:
+        with engine.halting():
             engine.rotate(name, progress.abort_at(serves=name not in view.out_of_service))
-        except TrivetError as error:
-            engine.halted(error)
-            raise
-
-    def _reported(self, journal: str) -> AbstractContextManager[None]:
-        return reported(self._environment.label, journal, self._listener)
 
     def _lease(self, cluster: Cluster, purpose: str, patience: bool = False) -> AbstractContextManager[HeldLease]:
-        return cluster.lease(
-            self._owner, purpose, patience, lambda text: self._listener({"event": "lease", "text": text})
-        )
+        return cluster.lease(self._owner, purpose, patience, lambda text: self._listener(LeaseTold(text)))
 
     def _teller(self, name: str) -> Callable[[str], None]:
-        return lambda text: self._listener({"event": "progress", "node": name, "text": text})
+        return lambda text: self._listener(Progressed(name, text))

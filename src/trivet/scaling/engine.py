@@ -11,36 +11,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import check_secrets
-from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, TrivetError
 from trivet.health.findings import State
 from trivet.model import Environment
 from trivet.model.size import size_named
 from trivet.providers import provider_for
 from trivet.remote import Nodes, observe
+from trivet.rotation.plan import Refusal
 from trivet.rotation.priorities import core_priorities
-from trivet.run.copies import JournalCopies, NodeJournals
+from trivet.rotation.rotations import refuse
+from trivet.run.copies import NodeJournals
+from trivet.run.events import LeaseTold, Listener, Noted, Progressed, RunBegan, unheard
 from trivet.run.journal import Journal, changes
 from trivet.run.lease import Lease, run_owner
-from trivet.run.report import reported
+from trivet.run.steps import ChangeUnderWay
 from trivet.run.stop import StopRequest
-from trivet.scaling.journal import gone_through, open_journal, plan_of, refuse_rolling, seconds_of, snapshot
+from trivet.scaling.journal import gone_through, open_journal, plan_of, rolling, seconds_of, snapshot
 from trivet.scaling.plan import SCALE_IN, SCALE_OUT, InStep, OutStep, ScalePlan, plan_scale_in, plan_scale_out
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.scaling.steps import Steps, check_memory, wrong
 
 # Below this a web node has no room for its two PHP processes (role base refuses less, too).
 SMALLEST_WEB_NODE_MIB = 768
+TOLD_REASONS = 4
 # A busy machine may keep a collector from its answer for a moment.
 SETTLE_SECONDS = 90.0
-
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class _Intent:
             text = (
                 f"the {self.plan.purpose} was done by an earlier run that was ended before it said so: nothing is left"
             )
-            listener({"event": "note", "text": text})
+            listener(Noted(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,8 @@ class _Run:
 
     plan: ScalePlan
     record: Record
-    lease: Lease
-    journal: Journal
+    under_way: ChangeUnderWay
+    nodes: Nodes
     report: ScaleReport
 
 
@@ -97,14 +100,41 @@ class _Scaling:
         self._listener = listener
         self._stop = stop or StopRequest()
         self._owner = run_owner()
+        self._open: Nodes | None = None
+
+    def __enter__(self) -> Self:
+        """Open the environment once for plan and apply until the end of the context."""
+        self._open = Nodes(self._environment)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.__exit__(kind, error, trace)
+
+    def bound(self, listener: Listener, stop: StopRequest) -> Self:
+        """The same, over the same connections, with another listener and wish to stop."""
+        other = copy(self)
+        other._listener, other._stop = listener, stop
+        return other
+
+    @contextmanager
+    def _opened(self) -> Iterator[Nodes]:
+        if self._open is not None:
+            yield self._open
+            return
+        with Nodes(self._environment) as nodes:
+            yield nodes
 
     def plan(self) -> ScalePlan:
         """Look at the environment and say what would be done. Touches nothing.
 
-        :raises TrivetError: when it is refused: bad input, environment not healthy, a node not reachable.
+        :raises TrivetError: for bad input; what refuses it as things are is part of the plan.
         """
-        with Nodes(self._environment) as nodes:
-            intent = self._agreed(Record(self._environment), NodeJournals(nodes))
+        with self._opened() as nodes:
+            intent = self._agreed(Record(self._environment), nodes)
         intent.tell(self._listener)
         return intent.plan
 
@@ -114,32 +144,33 @@ class _Scaling:
         :param shown: the plan that the operator agreed to; other nodes than its are refused.
         :raises TrivetError: when it is refused, stopped or halted; the same command goes on with it.
         """
-        with Nodes(self._environment) as nodes:
-            copies = NodeJournals(nodes)
-            shown = shown or self._agreed(Record(self._environment), copies).plan
+        with self._opened() as nodes:
+            shown = shown or self._agreed(Record(self._environment), nodes).plan
+            refuse(shown)
             with self._lease(nodes, shown) as lease, core_priorities(self._environment).lower_runner_priority():
                 # Somebody may have changed the record, or the inventory, between the plan and the lease.
                 self._environment = self._loaded()
                 record = Record(self._environment)
-                intent = self._agreed(record, copies)
+                intent = self._agreed(record, nodes)
+                refuse(intent.plan)
                 self._refuse_others(shown, intent.plan)
                 if intent.ended is not None:
                     intent.tell(self._listener)
-                    return self._ended(intent.plan, record, intent.ended)
-                return self._applied(intent.plan, record, lease, copies)
+                    return self._ended(intent.plan, record, intent.ended, nodes)
+                return self._applied(intent.plan, record, lease, nodes)
 
-    def _agreed(self, record: Record, copies: JournalCopies) -> _Intent:
-        """What is to be done now.
+    def _agreed(self, record: Record, nodes: Nodes) -> _Intent:
+        """What is to be done now, and what refuses it.
 
-        :raises TrivetError: when it is refused.
+        :raises TrivetError: for bad input.
         """
+        copies = NodeJournals(nodes)
         journals = changes(copies.summaries())
-        refuse_rolling(self._environment, journals)
+        rolled = rolling(self._environment, journals)
         if ended := gone_through(self._environment, journals, copies, self._command()):
-            return _Intent(plan_of(ended), ended)
+            return _Intent(replace(plan_of(ended), refusals=rolled), ended)
         plan = self._planned(record)
-        self._preflight(plan)
-        return _Intent(plan)
+        return _Intent(replace(plan, refusals=rolled or self._unhealthy(plan, nodes)))
 
     def _refuse_others(self, shown: ScalePlan, plan: ScalePlan) -> None:
         """Refuse to take or make other nodes than those that were shown.
@@ -152,29 +183,31 @@ class _Scaling:
                 f"{self._command()} --plan",
             )
 
-    def _applied(self, plan: ScalePlan, record: Record, lease: Lease, copies: JournalCopies) -> ScaleReport:
+    def _applied(self, plan: ScalePlan, record: Record, lease: Lease, nodes: Nodes) -> ScaleReport:
+        copies = NodeJournals(nodes)
         journal, continued = open_journal(self._environment, copies, plan, self._owner, self._command())
         if not continued:
-            journal.write("snapshot", **snapshot(self._environment, "before"))
-        self._listener({"event": "plan", **plan.to_dict(), "journal": journal.id})
-        run = _Run(plan, record, lease, journal, ScaleReport(plan, journal.path))
-        with reported(self._environment.label, journal.id, self._listener), self._halting(run):
+            journal.write("snapshot", **snapshot(nodes.of(self._environment), "before"))
+        self._listener(_began(plan, journal))
+        under_way = ChangeUnderWay(lease, journal, self._listener, self._stop)
+        run = _Run(plan, record, under_way, nodes, ScaleReport(plan, journal.path))
+        with under_way.halting(lambda: list(plan.names)):
             started = time.monotonic()
             self._run(run)
             self._settle(record, plan.names)
-            journal.write("snapshot", **snapshot(self._loaded(), "after"))
+            journal.write("snapshot", **snapshot(nodes.of(self._loaded()), "after"))
             run.report.seconds = time.monotonic() - started
             journal.write("done", seconds=round(run.report.seconds, 1))
         return run.report
 
-    def _ended(self, plan: ScalePlan, record: Record, journal: Journal) -> ScaleReport:
+    def _ended(self, plan: ScalePlan, record: Record, journal: Journal, nodes: Nodes) -> ScaleReport:
         """Write what a killed run has left to write: all of its steps were done."""
         seconds, steps = seconds_of(journal)
-        with reported(self._environment.label, journal.id, self._listener):
-            journal.write("resumed", majority=True, owner=self._owner)
-            self._settle(record, plan.names)
-            journal.write("snapshot", **snapshot(self._loaded(), "after"))
-            journal.write("done", seconds=round(seconds, 1))
+        self._listener(_began(plan, journal))
+        journal.write("resumed", majority=True, owner=self._owner)
+        self._settle(record, plan.names)
+        journal.write("snapshot", **snapshot(nodes.of(self._loaded()), "after"))
+        journal.write("done", seconds=round(seconds, 1))
         return ScaleReport(plan, journal.path, seconds, steps)
 
     def _planned(self, record: Record) -> ScalePlan:
@@ -198,106 +231,76 @@ class _Scaling:
             self._owner,
             plan.purpose,
             patience=plan.continued,
-            tell=lambda text: self._listener({"event": "lease", "text": text}),
+            tell=lambda text: self._listener(LeaseTold(text)),
         )
 
     def _loaded(self) -> Environment:
         """The environment as the inventory has it by now."""
         return load_environment(str(self._environment.inventory))
 
-    @contextmanager
-    def _halting(self, run: _Run) -> Iterator[None]:
-        """Have the journal say that the run ended before its end."""
-        try:
-            yield
-        except BaseException as error:
-            run.journal.write("halted", error=_words(error), remaining=list(run.plan.names))
-            raise
-
-    def _preflight(self, plan: ScalePlan) -> None:
-        """Refuse unless all is healthy but for the nodes that come or go: a broken one must be removable.
-
-        :raises InputError: with the reasons.
-        """
+    def _unhealthy(self, plan: ScalePlan, nodes: Nodes) -> tuple[Refusal, ...]:
+        """What refuses unless all is healthy but for the nodes that come or go: a broken one must be removable."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        with Nodes(self._environment) as nodes:
-            while True:
-                findings = [item for item in observe(nodes).verdict.findings if item.node not in plan.names]
-                reasons = wrong(findings)
-                passing = all(item.state in (State.HEALTHY, State.BUSY, State.UNKNOWN) for item in findings)
-                if not reasons or not passing or time.monotonic() > deadline:
-                    break
-                time.sleep(2)
-        if reasons:
-            raise InputError(
-                f"{self._environment.name} is not healthy, so nothing is added or taken away: {'; '.join(reasons[:4])}",
+        present = nodes.of(self._environment)
+        while True:
+            findings = [item for item in observe(present).verdict.findings if item.node not in plan.names]
+            reasons = wrong(findings)
+            passing = all(item.state in (State.HEALTHY, State.BUSY, State.UNKNOWN) for item in findings)
+            if not reasons or not passing or time.monotonic() > deadline:
+                break
+            time.sleep(2)
+        if not reasons:
+            return ()
+        told = "; ".join(reasons[:TOLD_REASONS])
+        return (
+            Refusal(
+                f"{self._environment.name} is not healthy, so nothing is added or taken away: {told}",
                 f"trivet status {self._environment.label}",
-            )
+            ),
+        )
 
     def _step(self, run: _Run, step: str, work: Callable[[Steps], None]) -> None:
         """One step, on the environment as the inventory has it by now.
 
         :raises ChangeHalted: when it failed; says that the serving nodes serve, and what next.
         """
-        self._check_lease(run, step)
+        run.under_way.check_lease(step)
         self._heed_stop(run)
-        subject: dict[str, Any] = {"node": ", ".join(run.plan.names), "nodes": list(run.plan.names), "step": step}
-        run.journal.write("begin", **subject)
-        self._listener({"event": "step begins", "step": step})
-        began = time.monotonic()
+        names = list(run.plan.names)
+        subject: dict[str, Any] = {"node": ", ".join(names), "nodes": names}
+        run.under_way.begin(step, **subject)
         try:
-            self._do(run.plan, work)
-        except BaseException as error:
-            run.journal.write("failed", **subject, error=_words(error))
-            if isinstance(error, TrivetError):
-                raise ChangeHalted(
-                    f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
-                    f"journal: {run.journal.id})",
-                    self._command(),
-                ) from error
-            raise
-        seconds = round(time.monotonic() - began, 1)
-        run.report.steps[step] = seconds
-        run.journal.write("end", **subject, seconds=seconds)
-        self._listener({"event": "step ends", "step": step, "seconds": seconds})
+            run.report.steps[step] = run.under_way.do(step, lambda: self._do(run, work), **subject)
+        except TrivetError as error:
+            raise ChangeHalted(
+                f"{step}: {error.message} (the other nodes go on serving; the same command continues; "
+                f"journal: {run.under_way.journal.id})",
+                self._command(),
+            ) from error
 
-    def _do(self, plan: ScalePlan, work: Callable[[Steps], None]) -> None:
+    def _do(self, run: _Run, work: Callable[[Steps], None]) -> None:
         def tell(subject: str, text: str) -> None:
-            self._listener({"event": "progress", "node": subject, "text": text})
+            self._listener(Progressed(subject, text))
 
         environment = self._loaded()
-        with Nodes(environment) as nodes:
-            work(Steps(environment, nodes, plan.names, self._owner, tell))
-
-    def _check_lease(self, run: _Run, step: str) -> None:
-        """Stop without another act when the lease is lost: another runner may write the journal by now.
-
-        :raises LeaseHeld: naming the reason.
-        """
-        try:
-            run.lease.check()
-        except LeaseHeld as error:
-            run.journal.leave_nodes_alone()
-            run.journal.write("lease lost", before=step, error=error.message)
-            raise
+        work(Steps(environment, run.nodes.of(environment), run.plan.names, self._owner, tell))
 
     def _heed_stop(self, run: _Run) -> None:
         """Stop between two steps when the operator, or another one by the journal, wishes it.
 
         :raises ChangeStopped: saying who asked.
         """
-        by = self._stop.by or run.journal.stop_requested_by
-        if by:
-            run.journal.write("stop requested", by=by)
+        if by := run.under_way.stopped_by():
             raise ChangeStopped(
                 f"stopped by {by} (the other nodes go on serving; the same command continues; "
-                f"journal: {run.journal.id})",
+                f"journal: {run.under_way.journal.id})",
                 self._command(),
             )
 
 
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _began(plan: ScalePlan, journal: Journal) -> RunBegan:
+    begun = " (continued)" if plan.continued else ""
+    return RunBegan(journal.id, f"{plan.purpose}{begun}", plan.to_dict())
 
 
 class ScaleOut(_Scaling):
@@ -306,8 +309,7 @@ class ScaleOut(_Scaling):
     :param count: how many.
     :param size: of the machines that the provider makes, by default the environment's.
     :param given: addresses of the operator's own hosts by name, instead of the provider's machines.
-    :param listener: takes events: ``plan``, ``lease``, ``step begins``, ``step ends``, ``progress``, ``report``,
-        ``note``.
+    :param listener: takes what is done.
     :param stop: the operator's wish to stop, looked at before each step.
     """
 
@@ -318,7 +320,7 @@ class ScaleOut(_Scaling):
         *,
         size: str | None = None,
         given: Mapping[str, str] | None = None,
-        listener: Listener = lambda event: None,
+        listener: Listener = unheard,
         stop: StopRequest | None = None,
     ) -> None:
         super().__init__(environment, count, listener, stop)
@@ -394,7 +396,7 @@ class ScaleIn(_Scaling):
     """Takes web nodes away.
 
     :param count: how many.
-    :param listener: takes events, as with :class:`ScaleOut`.
+    :param listener: as with :class:`ScaleOut`.
     :param stop: as with :class:`ScaleOut`.
     """
 
@@ -403,7 +405,7 @@ class ScaleIn(_Scaling):
         environment: Environment,
         count: int,
         *,
-        listener: Listener = lambda event: None,
+        listener: Listener = unheard,
         stop: StopRequest | None = None,
     ) -> None:
         super().__init__(environment, count, listener, stop)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
-from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import is_rolling
+from trivet.rotation.plan import Refusal
 from trivet.rotation.view import view_of
 from trivet.run.copies import JournalCopies
 from trivet.run.journal import Journal, changes
@@ -51,19 +51,20 @@ def open_journal(
     return journal, False
 
 
-def refuse_rolling(environment: Environment, journals: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse beside a rolling change that is not over: the node that it has in hand is not as the others are.
+def rolling(environment: Environment, journals: Iterable[Mapping[str, Any]]) -> tuple[Refusal, ...]:
+    """What refuses beside a rolling change that is not over: the node that it has in hand is not as the others are.
 
     :param journals: summaries, the newest first.
-    :raises InputError: naming the change.
     """
-    for item in journals:
-        if item["state"] in OPEN_STATES and is_rolling(item["change"]):
-            raise InputError(
-                f"a {item['change'].get('summary', 'change')} by {item['owner']} is not over ({item['state']}), "
-                "so no web node comes or goes",
-                f"trivet rotation status {environment.label}",
-            )
+    return tuple(
+        Refusal(
+            f"a {item['change'].get('summary', 'change')} by {item['owner']} is not over ({item['state']}), "
+            "so no web node comes or goes",
+            f"trivet rotation status {environment.label}",
+        )
+        for item in journals
+        if item["state"] in OPEN_STATES and is_rolling(item["change"])
+    )
 
 
 def gone_through(
@@ -127,13 +128,12 @@ def plan_line(environment: Environment, plan: ScalePlan, command: str) -> dict[s
     }
 
 
-def snapshot(environment: Environment, when: str) -> dict[str, Any]:
+def snapshot(nodes: Nodes, when: str) -> dict[str, Any]:
     """The verdict and the machines as they are now, as a line of the journal.
 
     :param when: ``before`` or ``after``.
     """
-    with Nodes(environment) as nodes:
-        return view_of(environment, observe(nodes)).to_line(when)
+    return view_of(nodes.environment, observe(nodes)).to_line(when)
 
 
 def _is_open(item: Mapping[str, Any]) -> bool:

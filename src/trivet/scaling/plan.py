@@ -6,12 +6,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.model.environment import FIRST_WEB_NODE_ID
+from trivet.rotation.plan import Refusal
 from trivet.scaling.record import UNFINISHED_IN, UNFINISHED_OUT, Progress, Record, WebHost
 
 
@@ -63,6 +64,7 @@ class ScalePlan:
     :param nodes: the nodes that come or go; the address of one that is to be made is empty.
     :param size: of the machines to be made; empty for a scale-in.
     :param continued: whether an earlier run had begun it.
+    :param refusals: why it is refused as things are.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class ScalePlan:
     steps: tuple[str, ...]
     size: str = ""
     continued: bool = False
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,6 +97,7 @@ class ScalePlan:
                 for node in self.nodes
             ],
             "steps": [{"step": step, "what": WHAT_HAPPENS[step]} for step in self.steps],
+            "refusals": [asdict(item) for item in self.refusals],
         }
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from trivet.probe import LiveFigures, ProbeReport, ProbeSettings
 from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
 from trivet.run.directories import journals_directory
+from trivet.run.events import Noted, ProbeBegan, ProbeSeen, Reported, RunBegan, StepEnded
 
 ENVIRONMENT = Environment(
     name="shop",
@@ -98,7 +100,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scale_out(listener: Any, *, fails: bool) -> str:
     """What the engine of web nodes tells and leaves."""
-    listener({"event": "plan", "kind": "scale-out", "journal": JOURNAL})
+    listener(RunBegan(JOURNAL, "scale-out of shop-web-1"))
     change = {"kind": "scale-out", "nodes": ["shop-web-1"], "web_nodes_before": 0, "web_nodes_after": 1}
     step = {"node": "shop-web-1", "nodes": ["shop-web-1"], "step": "create"}
     plan = {"environment": "shop", "change": change, "nodes": [{"name": "shop-web-1"}], "steps": [{"step": "create"}]}
@@ -112,8 +114,7 @@ def scale_out(listener: Any, *, fails: bool) -> str:
     path = journals_directory("shop") / f"{JOURNAL}.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    listener({"event": "report", "html": "without figures", "json": "without figures"})
-    listener({"event": "step ends", "step": "create", "seconds": 9.0})
+    listener(StepEnded("create", 9.0))
     if fails:
         raise ChangeHalted("no answer")
     return "made"
@@ -128,7 +129,10 @@ def test_the_report_of_a_scale_out_has_the_figures(fails: bool) -> None:
         return measure.measured(
             ENVIRONMENT,
             25.0,
-            lambda listener: scale_out(listener, fails=fails),
+            # As a verb of the API does it: which leaves a report of its own where no probe runs.
+            lambda heard: measure.reported(
+                ENVIRONMENT, lambda listener: scale_out(listener, fails=fails), listener=heard
+            ),
             listener=events.append,
             partial=partial.append,
         )
@@ -139,12 +143,56 @@ def test_the_report_of_a_scale_out_has_the_figures(fails: bool) -> None:
         assert len(partial) == 1
     else:
         assert run()[1] == "made"
-    (told,) = [event for event in events if event["event"] == "report"]
-    document = json.loads(Path(told["json"]).read_text())
+    (told,) = [event for event in events if isinstance(event, Reported)]
+    document = json.loads(Path(told.json).read_text())
     assert document["probe"]["total"]["requests"] == 100
     assert document["change"]["outcome"] == ("halted" if fails else "done")
     assert document["change"]["web_nodes_after"] == 1
-    assert "live" in [event["event"] for event in events]
+    assert [type(event) for event in events] == [ProbeBegan, RunBegan, StepEnded, ProbeSeen, Reported]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_probe_the_report_has_no_figures(fails: bool) -> None:
+    events: list[Any] = []
+    with pytest.raises(ChangeHalted) if fails else nullcontext():
+        measure.reported(ENVIRONMENT, lambda listener: scale_out(listener, fails=fails), listener=events.append)
+    assert [type(event) for event in events] == [RunBegan, StepEnded, Reported]
+    document = json.loads(Path(events[-1].json).read_text())
+    assert document["probe"] is None
+    assert document["change"]["outcome"] == ("halted" if fails else "done")
+
+
+def test_a_change_that_was_refused_before_its_journal_began_leaves_no_report() -> None:
+    def refused(listener: Any) -> None:
+        raise ChangeHalted("not healthy")
+
+    events: list[Any] = []
+    with pytest.raises(ChangeHalted):
+        measure.reported(ENVIRONMENT, refused, listener=events.append)
+    assert events == []
+
+
+def test_of_two_changes_beside_one_probe_each_leaves_its_report() -> None:
+    events: list[Any] = []
+
+    def both(listener: Any) -> None:
+        listener(RunBegan("20200101-000000-first", "resize"))
+        scale_out(listener, fails=False)
+
+    measure.reported(ENVIRONMENT, both, listener=events.append)
+    kinds = [type(event) for event in events]
+    assert kinds == [RunBegan, Noted, RunBegan, StepEnded, Reported], "the first has no journal here, and says so"
+
+
+def test_a_report_that_cannot_be_written_hides_nothing() -> None:
+    events: list[Any] = []
+
+    def without_journal(listener: Any) -> str:
+        listener(RunBegan("20200101-000000-nobody", "resize"))
+        return "made"
+
+    assert measure.reported(ENVIRONMENT, without_journal, listener=events.append) == "made"
+    assert isinstance(events[-1], Noted) and "no report was written" in events[-1].text
 
 
 @pytest.mark.parametrize(

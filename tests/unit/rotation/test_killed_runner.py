@@ -7,7 +7,6 @@ and just after its effect. Whoever goes on may be at another machine, which has 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 from pathlib import Path
@@ -32,7 +31,6 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
     monkeypatch.setattr(engine, "LOOK_SECONDS", 0.0)
     # Reports have tests of their own (test_rotations.py); thousands of them would only cost time here.
-    monkeypatch.setattr(rotations_module, "reported", lambda *_: contextlib.nullcontext())
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()
     monkeypatch.setattr(rotations_module, "run_owner", lambda: f"operator@laptop:{next(numbers)}")

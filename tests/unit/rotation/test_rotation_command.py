@@ -48,6 +48,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         def __init__(self, _environment: object, _listener: object = None, stop: StopRequest | None = None) -> None:
             self._stop = stop
 
+        def __enter__(self) -> FakeRotations:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+        def bound(self, _listener: object, stop: StopRequest) -> FakeRotations:
+            return self
+
         def _done(self, what: str, change: Change) -> RotationReport:
             world.asked.append(what)
             return RotationReport(Plan("test", change, ()), Path("/journals/one.jsonl"))

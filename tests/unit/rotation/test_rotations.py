@@ -21,6 +21,8 @@ from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import Cluster
 from trivet.rotation.rotations import Rotations
+from trivet.run.events import Replanned, Reported, RunBegan, StepBegan, StepEnded
+from trivet.run.report import ReportWriter
 from trivet.run.stop import StopRequest
 
 RESIZE = change_of(Kind.RESIZE)
@@ -41,6 +43,11 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def rotations(world: World, events: list[Any] | None = None, handle: Handle | None = None, **given: Any) -> Rotations:
     listener = (events if events is not None else []).append
     return Rotations(environment(), listener, connect=handle or Handle(world), **given)
+
+
+def reported(verbs: Rotations, events: list[Any]) -> None:
+    with ReportWriter(environment().label, events.append) as writer:
+        verbs.bound(writer, StopRequest()).apply(RESIZE)
 
 
 def journal(world: World, node: str = NAMES[0]) -> list[dict[str, Any]]:
@@ -64,7 +71,7 @@ def test_one_node_after_the_other_and_the_writer_last() -> None:
         assert [line["kind"] for line in journal(world, name)] == kinds
         assert [line["seq"] for line in journal(world, name)] == list(range(1, len(kinds) + 1))
     assert report.lines == journal(world)
-    assert [event["event"] for event in events] == ["plan", *["step begins", "step ends"] * 27, "report"]
+    assert [type(event) for event in events] == [RunBegan, *[StepBegan, StepEnded] * 27]
 
 
 def test_a_change_first_completes_the_nodes_copies_of_earlier_ones() -> None:
@@ -86,14 +93,14 @@ def test_every_change_leaves_its_report(failing: Step | None) -> None:
     if failing:
         world.fails["node-3", failing] = ChangeHalted("in vain")
         with pytest.raises(ChangeHalted):
-            rotations(world, events).apply(RESIZE)
+            reported(rotations(world), events)
     else:
-        rotations(world, events).apply(RESIZE)
-    told = next(event for event in events if event["event"] == "report")
-    shown = json.loads(Path(told["json"]).read_text())
+        reported(rotations(world), events)
+    told = next(event for event in events if isinstance(event, Reported))
+    shown = json.loads(Path(told.json).read_text())
     assert shown["change"]["outcome"] == ("halted" if failing else "done")
     assert shown["ok"] is (failing is None)
-    assert "<html" in Path(told["html"]).read_text()
+    assert "<html" in Path(told.html).read_text()
 
 
 def test_this_machine_keeps_the_same_journal_as_the_nodes() -> None:
@@ -231,7 +238,7 @@ def test_roles_that_moved_meanwhile_are_planned_anew_and_said() -> None:
     world = World(then={("node-2", Step.SOAK): lambda world: setattr(world, "writer", "node-3")})
     rotations(world, events).apply(RESIZE)
     assert list(dict.fromkeys(name for name, _ in world.steps)) == ["node-2", "node-1", "node-3"]
-    told = [event["reason"] for event in events if event["event"] == "replanned"]
+    told = [event.reason for event in events if isinstance(event, Replanned)]
     assert told == ["node-1 goes before node-3, which now holds the database writer"]
     assert [line["reason"] for line in journal(world) if line["kind"] == "replanned"] == told
 
@@ -241,9 +248,33 @@ def test_what_differs_from_the_plan_that_was_agreed_to_is_said_first() -> None:
     shown = rotations(world).plan(RESIZE)
     world.writer = "node-2"
     rotations(world, events).apply(RESIZE, shown)
-    first = [event for event in events if event["event"] == "replanned"]
-    assert first[0]["reason"] == "the order is now node-1, node-3, node-2 and was node-2, node-3, node-1"
-    assert events.index(first[0]) < next(n for n, event in enumerate(events) if event["event"] == "step begins")
+    first = [event for event in events if isinstance(event, Replanned)]
+    assert first[0].reason == "the order is now node-1, node-3, node-2 and was node-2, node-3, node-1"
+    assert events.index(first[0]) < next(n for n, event in enumerate(events) if isinstance(event, StepBegan))
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_command_opens_the_cluster_once_plans_once_and_checks_under_the_lease(
+    shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, opened, planned = World(), [], []
+    handle = Handle(world)
+    plan = rotations_module.Planner.plan
+
+    def connect(described: Any) -> Handle:
+        opened.append(described.name)
+        return handle(described)
+
+    def counted(self: Any, change: Change, recent: bool = False) -> Any:
+        planned.append(world.lease is not None)
+        return plan(self, change, recent)
+
+    monkeypatch.setattr(rotations_module.Planner, "plan", counted)
+    with Rotations(environment(), connect=connect) as verbs:
+        agreed = verbs.plan(RESIZE) if shown else None
+        verbs.bound(lambda event: None, StopRequest()).apply(RESIZE, agreed)
+    assert opened == ["test"]
+    assert planned == [False, True]
 
 
 def test_an_operator_stops_it_before_a_node_is_touched() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,8 @@ from trivet.cli import scale
 from trivet.cli.main import app
 from trivet.errors import ChangeStopped, InputError
 from trivet.model import Environment, Node
+from trivet.rotation.plan import Refusal
+from trivet.run.events import Listener, ProbeBegan, ProbeSeen, Reported, RunBegan, StepBegan, StepEnded
 from trivet.run.stop import StopRequest
 from trivet.scaling import ScalePlan, ScaleReport
 from trivet.scaling.record import Progress, WebHost
@@ -44,33 +46,56 @@ class World:
     agreed: list[ScalePlan | None] = field(default_factory=list)
     during: Callable[[StopRequest], None] = lambda stop: None
     ok: bool = True
+    refusals: tuple[Refusal, ...] = ()
 
-    def scaling(self, _environment: Environment, count: int, **options: Any) -> SimpleNamespace:
+    def scaling(self, _environment: Environment, count: int, **options: Any) -> FakeScaling:
         self.made.append({"count": count, **options})
-        listener, stop = options["listener"], options["stop"]
+        return FakeScaling(self)
 
+    def applied(self, listener: Listener, stop: StopRequest) -> Callable[[ScalePlan | None], ScaleReport]:
         def apply(shown: ScalePlan | None) -> ScaleReport:
             self.agreed.append(shown)
-            listener({"event": "plan", **PLAN.to_dict(), "journal": "20261124-120000-one"})
-            listener({"event": "step begins", "step": "create"})
+            listener(RunBegan("20261124-120000-one", PLAN.purpose, PLAN.to_dict()))
+            listener(StepBegan("create"))
             self.during(stop)
             if stop.by:
                 raise ChangeStopped(f"stopped by {stop.by}", "trivet scale-out shop --web 1")
-            listener({"event": "step ends", "step": "create", "seconds": 2.0})
-            listener({"event": "report", "html": "/reports/one.html", "json": "/reports/one.json"})
+            listener(StepEnded("create", 2.0))
             return ScaleReport(PLAN, Path("/journals/one.jsonl"), 2.5, {"create": 2.0})
 
-        return SimpleNamespace(plan=lambda: PLAN, apply=apply)
+        return apply
+
+    def reported(self, _environment: Environment, work: Any, *, listener: Any) -> Any:
+        result = work(listener)
+        listener(Reported("/reports/one.html", "/reports/one.json"))
+        return result
 
     def measured(
         self, _environment: Environment, rate: float, work: Any, *, contract: str | None, listener: Any, partial: Any
     ) -> Any:
         self.rates.append(rate)
-        told = {"rate": rate, "contract": contract or "demo", "urls": ("http://192.0.2.21",)}
-        listener({"event": "probe", **told, "events": "/probes/one.jsonl"})
+        listener(ProbeBegan(rate, contract or "demo", ("http://192.0.2.21",), "/probes/one.jsonl"))
         result = work(listener)
-        listener({"event": "live", "requests": 50, "failures": 0, "p99_ms": 12})
+        listener(ProbeSeen(50, 0, 12))
+        listener(Reported("/reports/one.html", "/reports/one.json"))
         return SimpleNamespace(ok=self.ok, to_json=lambda: {"ok": self.ok}), result
+
+
+class FakeScaling:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> FakeScaling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def plan(self) -> ScalePlan:
+        return replace(PLAN, refusals=self._world.refusals)
+
+    def bound(self, listener: Listener, stop: StopRequest) -> SimpleNamespace:
+        return SimpleNamespace(apply=self._world.applied(listener, stop))
 
 
 @pytest.fixture
@@ -80,6 +105,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(scale, "ScaleOut", made.scaling)
     monkeypatch.setattr(scale, "ScaleIn", made.scaling)
     monkeypatch.setattr(probe_command, "measured", made.measured)
+    monkeypatch.setattr(probe_command, "reported", made.reported)
     monkeypatch.setattr(probe_command, "show_report", lambda output, report: output.print(f"probe ok: {report.ok}"))
     return made
 
@@ -120,7 +146,7 @@ def test_as_json_every_line_is_an_event_and_the_probe_is_one(world: World) -> No
     result = run("scale-out", "shop", "--web", "1", "--yes", "--probe", "5", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert [event["event"] for event in events] == [
-        *["probe", "plan", "step begins", "step ends", "report", "live", "done", "probe report"]
+        *["probe", "plan", "step begins", "step ends", "live", "report", "done", "probe report"]
     ]
     assert events[-1]["ok"] is True
     assert events[-2]["journal"] == "/journals/one.jsonl"
@@ -131,6 +157,18 @@ def test_the_plan_alone_starts_neither_the_change_nor_the_probe(world: World) ->
     assert result.exit_code == 0
     assert "shop-web-1 (a machine of the provider, size 6)" in result.output
     assert (world.rates, len(world.made)) == ([], 1)
+
+
+@pytest.mark.parametrize("command", ["scale-out", "scale-in"])
+def test_what_refuses_it_is_shown_with_the_plan_and_ends_with_2(command: str, world: World) -> None:
+    world.refusals = (Refusal("shop is not healthy", "trivet status shop"),)
+    result = run(command, "shop", "--web", "1", "--plan")
+    assert result.exit_code == 2
+    for words in ("shop-web-1", "refused: shop is not healthy", "next: trivet status shop"):
+        assert words in result.output
+    result = run(command, "shop", "--web", "1", "--yes", "--probe", "25")
+    assert isinstance(result.exception, InputError)
+    assert (world.agreed, world.rates) == ([], [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,6 +23,8 @@ from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
 from trivet.rotation.change import Change, Kind
+from trivet.run.events import Noted, Progressed, Reported, RunBegan, StepBegan, StepEnded
+from trivet.run.report import ReportWriter
 from trivet.run.stop import StopRequest
 from trivet.scaling import ScaleIn, ScaleOut, engine
 from trivet.scaling import journal as scaling_journal
@@ -90,8 +94,16 @@ class World:
 
 
 class FakeNodes:
+    opened: ClassVar[list[str]] = []
+
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        self.opened.append(environment.name)
+
+    def of(self, environment: Environment) -> FakeNodes:
+        beside = copy(self)
+        beside.environment = environment
+        return beside
 
     def __enter__(self) -> FakeNodes:
         return self
@@ -194,8 +206,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     nodes = ("shop-1", "shop-2", "shop-3")
     monkeypatch.setattr(engine, "Steps", FakeSteps)
     monkeypatch.setattr(engine, "Lease", lease)
+    FakeNodes.opened.clear()
+    monkeypatch.setattr(engine, "Nodes", FakeNodes)
     for module in (engine, scaling_journal):
-        monkeypatch.setattr(module, "Nodes", FakeNodes)
         monkeypatch.setattr(
             module, "observe", lambda _nodes: Observation({}, Verdict("shop", nodes, (), made.findings))
         )
@@ -208,6 +221,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(engine, "load_environment", lambda _path: made.environment)
     monkeypatch.setattr(engine, "SETTLE_SECONDS", -1.0)
     return made
+
+
+def test_a_command_opens_the_environment_once(world: World) -> None:
+    with ScaleOut(world.environment, 1) as scaling:
+        shown = scaling.plan()
+        scaling.bound(lambda event: None, StopRequest()).apply(shown)
+    assert FakeNodes.opened == ["shop"]
 
 
 def out(world: World, count: int = 2, **changes: Any) -> Any:
@@ -227,10 +247,9 @@ def test_new_nodes_are_used_only_after_their_gate(world: World) -> None:
         ("shop-web-2", "192.0.2.32", Progress.SERVING),
     ]
     assert list(report.steps) == ["create", "admit", "configure", "gate", "enter", "verdict"]
-    assert [event["event"] for event in events if event["event"] != "progress"] == [
-        "plan",
-        *["step begins", "step ends"] * 6,
-        "report",
+    assert [type(event) for event in events if not isinstance(event, Progressed)] == [
+        RunBegan,
+        *[StepBegan, StepEnded] * 6,
     ]
 
 
@@ -351,9 +370,11 @@ def test_a_machine_that_came_back_with_another_address_is_told(world: World) -> 
 
 def test_an_environment_that_is_not_healthy_is_not_touched(world: World) -> None:
     world.findings = (Finding("database", "shop-2", State.BROKEN, "does not run"),)
-    for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
-        with pytest.raises(InputError, match="shop-2: database: does not run"):
-            attempt()
+    with pytest.raises(InputError, match="shop-2: database: does not run"):
+        ScaleOut(world.environment, 1).apply()
+    (refusal,) = ScaleOut(world.environment, 1).plan().refusals
+    assert "shop-2: database: does not run" in refusal.reason
+    assert refusal.next_command == f"trivet status {world.environment.label}"
     assert world.done == []
     assert world.machines == {}
 
@@ -425,10 +446,12 @@ def test_beside_a_rolling_change_that_is_not_over_no_web_node_comes_or_goes(
     if ending == "done":
         out(world, 1)
         return
-    for attempt in (ScaleOut(world.environment, 1).plan, ScaleOut(world.environment, 1).apply):
-        with pytest.raises(InputError, match=f"by colleague@desk:1 is not over \\({ending or 'running'}\\)") as raised:
-            attempt()
-        assert raised.value.next_command == f"trivet rotation status {world.environment.label}"
+    words = f"by colleague@desk:1 is not over ({ending or 'running'})"
+    with pytest.raises(InputError, match=re.escape(words)) as raised:
+        ScaleOut(world.environment, 1).apply()
+    (refusal,) = ScaleOut(world.environment, 1).plan().refusals
+    assert words in refusal.reason
+    assert raised.value.next_command == refusal.next_command == f"trivet rotation status {world.environment.label}"
     assert world.done == []
 
 
@@ -505,8 +528,8 @@ def test_a_scale_out_that_was_killed_before_its_last_line_adds_no_more_nodes(rec
     assert (plan.names, plan.steps, plan.continued) == (first.plan.names, (), True)
     report = out(world, 2, listener=events.append)
     assert world.steps == ["lease for scale-out of shop-web-1, shop-web-2", "lease back"]
-    assert [event["event"] for event in events] == ["note", "note", "report"]
-    assert "the scale-out of shop-web-1, shop-web-2 was done by an earlier run" in events[0]["text"]
+    assert [type(event) for event in events] == [Noted, Noted, RunBegan]
+    assert "the scale-out of shop-web-1, shop-web-2 was done by an earlier run" in events[0].text
     assert (report.plan.names, report.steps, report.journal) == (first.plan.names, first.steps, first.journal)
     assert [(host.name, host.progress) for host in world.record.hosts] == [
         ("shop-web-1", Progress.SERVING),
@@ -548,18 +571,17 @@ def test_another_command_is_done_after_a_run_that_was_killed_before_its_last_lin
 @pytest.mark.parametrize("error", [None, RemoteError("no answer"), KeyboardInterrupt()])
 def test_a_report_is_left_however_it_ends(error: BaseException | None, world: World) -> None:
     events: list[Any] = []
-    if error is None:
-        out(world, listener=events.append)
-    else:
+    ends = nullcontext() if error is None else pytest.raises((ChangeHalted, KeyboardInterrupt))
+    if error is not None:
         world.fails["configure"] = error
-        with pytest.raises((ChangeHalted, KeyboardInterrupt)):
-            out(world, listener=events.append)
-    (told,) = [event for event in events if event["event"] == "report"]
+    with ends, ReportWriter(world.environment.label, events.append) as writer:
+        out(world, listener=writer)
+    (told,) = [event for event in events if isinstance(event, Reported)]
     assert events[-1] == told
-    document = json.loads(Path(told["json"]).read_text())
+    document = json.loads(Path(told.json).read_text())
     assert document["change"]["kind"] == "scale-out"
     assert document["change"]["outcome"] == ("done" if error is None else "halted")
-    (journal,) = [event["journal"] for event in events if event["event"] == "plan"]
+    (journal,) = [event.journal for event in events if isinstance(event, RunBegan)]
     assert journal == max(world.journals["shop-1"])
 
 
@@ -568,7 +590,7 @@ def test_asked_to_stop_it_stops_after_the_step_that_runs(asked: str, world: Worl
     stop = StopRequest()
 
     def listen(event: Any) -> None:
-        if (event["event"], event.get("step")) == ("step begins", "admit"):
+        if isinstance(event, StepBegan) and event.step == "admit":
             stop.by = "SIGINT" if asked == "by a signal" else ""
             world.stop = None if asked == "by a signal" else "colleague@desk:1"
 
