@@ -46,6 +46,12 @@ def collections_path() -> str:
     return f"{own}:{site}"
 
 
+def has_collection(name: str) -> bool:
+    """Whether a collection of Ansible, such as ``amazon.aws``, is where Trivet looks for collections."""
+    places = [Path(place) / "ansible_collections" for place in collections_path().split(":")]
+    return any(place.joinpath(*name.split(".")).is_dir() for place in places)
+
+
 def _linked(root: Path) -> Path:
     # Ansible finds a collection by its folder's name, which a checkout does not have.
     base = root / ".cache" / "collections"

@@ -11,8 +11,8 @@ import yaml
 from pages.places import ROOT
 
 VERBS = (
-    *("validate", "install", "configure", "start", "stop", "drain", "undrain"),
-    *("early", "begin", "begin_stop", "disable", "heal"),
+    *("validate", "install", "configure", "start", "stop"),
+    *("bootstrap", "start_async", "stop_async", "disable", "heal"),
 )
 ENTRY = "main"
 GENERATED = "<!-- Written by bin/docs from roles/{role}/: changes made here are lost. -->"

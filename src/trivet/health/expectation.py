@@ -5,21 +5,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trivet.health.config import NodeConfig
 from trivet.services.contract import Terms
 
 
 @dataclass(frozen=True)
 class NodeExpectation:
-    """A node that should be there; a size of None is not judged.
+    """A node that should be there.
 
     A web node that is not ``in_service`` is being made or taken away: no HAProxy should have it.
     """
 
     name: str
     address: str
-    vcpus: int | None = None
-    memory_mib: int | None = None
     in_service: bool = True
 
 
@@ -30,8 +27,6 @@ class Thresholds:
     disk_free_percent: float = 5.0
     inodes_free_percent: float = 5.0
     memory_available_percent: float = 4.0
-    memory_tolerance: float = 0.15
-    """The share by which a node's memory may differ from its size: the kernel keeps some for itself."""
     clock_seconds: float = 0.5
     """How far a clock may certainly be off, against another node's or its time server."""
     replica_lag_bytes: int = 4 * 1024 * 1024
@@ -65,16 +60,6 @@ class Expectation:
     def argument(self) -> str:
         """What an operator types for ENV."""
         return self.label or self.environment
-
-    @classmethod
-    def from_node(cls, config: NodeConfig) -> Expectation:
-        """The environment as a node's own configuration tells it; sizes are not known there."""
-        return cls(
-            environment=config.environment,
-            nodes=tuple(NodeExpectation(member.name, member.address) for member in config.members),
-            gateways=config.gateways,
-            terms=config.terms,
-        )
 
     @property
     def count(self) -> int:

@@ -21,10 +21,12 @@ from trivet.ansible import PlaybookEvent, run_on_controller
 from trivet.errors import InputError, PlaybookError, TrivetError
 from trivet.model.environment import Environment, Node
 from trivet.model.size import Size, size_named
+from trivet.paths import has_collection
 from trivet.providers.aws_settings import ENVIRONMENT_TAG, AwsSettings
 from trivet.providers.progress import Tell, silent
 from trivet.providers.reachable import WaitForSsh, new_node, wait_for_ssh
 
+COLLECTION = "amazon.aws"
 TIMEOUT_SECONDS = 1800
 ALIVE = ("pending", "running", "stopping", "stopped")
 
@@ -45,12 +47,17 @@ Instance = Mapping[str, Any]
 class AwsProvider:
     """Stops, resizes, starts, makes and terminates EC2 instances.
 
-    :raises InputError: when the inventory lacks a setting, or Python lacks boto3.
+    :raises InputError: when the inventory lacks a setting, Python boto3, or Ansible the collection amazon.aws.
     """
 
     def __init__(self, environment: Environment, tell: Tell = silent, wait: WaitForSsh = wait_for_ssh) -> None:
         if importlib.util.find_spec("boto3") is None:
             raise InputError("provider aws needs boto3, which is not installed", "pip install 'trivet[aws]'")
+        if not has_collection(COLLECTION):
+            raise InputError(
+                f"provider aws needs the collection {COLLECTION}, which is not installed beside Ansible",
+                "pip install ansible",
+            )
         self._environment = environment
         self._settings = AwsSettings.of(environment)
         self._tell = tell

@@ -17,7 +17,7 @@ from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes
 
-# As gateway_connections_timeout_seconds of role gateway, whose verbs move addresses without a runner (a test).
+# Longer than HAProxy keeps an idle connection of a client open (a test).
 CONNECTIONS_SECONDS = 50
 # The repeated gratuitous ARP of the new holder is out by then: vrrp_garp_master_delay of role gateway is 1 s.
 ANNOUNCED_SECONDS = 1.5

@@ -64,13 +64,6 @@ class Verdict:
     def _about(self, service: str, node: str | None) -> Iterator[Finding]:
         return (item for item in self.findings if item.service == service and item.node == node)
 
-    def apart_from_drains(self) -> Verdict:
-        """The same without what a drain flag alone causes: how it would stand if the flags were gone.
-
-        A rotation's gate asks this before it takes its drain back.
-        """
-        return replace(self, findings=tuple(item for item in self.findings if not item.by_drain))
-
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-able plain data; :meth:`from_dict` reads it back."""
         return {

@@ -43,12 +43,12 @@ def test_a_rotation_stops_and_starts_every_service() -> None:
 
 
 def test_what_begins_to_start_is_waited_for() -> None:
-    begun = [role for task in roles_of("start.yml", "begin") for role in task]
-    assert set(begun) == with_verb("begin")
+    begun = [role for task in roles_of("start.yml", "start_async") for role in task]
+    assert set(begun) == with_verb("start_async")
     assert set(begun) <= {role for task in roles_of("start.yml", "start") for role in task}
 
 
 def test_what_begins_to_stop_is_waited_for() -> None:
-    [begun] = roles_of("stop.yml", "begin_stop")
-    assert set(begun) == with_verb("begin_stop")
+    [begun] = roles_of("stop.yml", "stop_async")
+    assert set(begun) == with_verb("stop_async")
     assert set(begun) <= {role for task in roles_of("stop.yml", "stop") for role in task}

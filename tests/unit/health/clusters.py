@@ -34,7 +34,7 @@ def gateway(number: int) -> str:
 
 
 def expectation(count: int = 3, **changes: Any) -> Expectation:
-    nodes = tuple(NodeExpectation(f"node-{n}", address(n), 1, 1920) for n in range(1, count + 1))
+    nodes = tuple(NodeExpectation(f"node-{n}", address(n)) for n in range(1, count + 1))
     gateways = tuple(gateway(n) for n in range(1, count + 1))
     return replace(Expectation("test", nodes, gateways), **changes)
 

@@ -73,8 +73,6 @@ FAULTS: dict[str, st.SearchStrategy[Any]] = {
     "host.memory_available_mib": st.integers(0, 70),
     "host.units.trivet-agent": st.sampled_from(["inactive", "failed", "masked", "activating", "unknown"]),
     "host.units.trivet-heal": st.sampled_from(["inactive", "failed", "masked", "activating", "unknown"]),
-    "host.vcpus": st.integers(0, 64).filter(lambda vcpus: vcpus != 1),
-    "host.memory_mib": st.integers(0, 1600),
     "host.hostname": st.sampled_from(NODES),
     "host.clock": st.floats(0, 10**9),
 }

@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from trivet.errors import InputError, TrivetError
 from trivet.model import Environment, Node
-from trivet.providers import provider_for
+from trivet.providers import aws, provider_for
 from trivet.providers.aws import AwsProvider, unfit
 from trivet.providers.aws_settings import DEFAULT_INSTANCE_TYPES, AwsSettings
 from trivet.providers.reachable import new_node
@@ -288,6 +288,18 @@ def test_what_would_not_come_back_is_unfit(change: dict[str, Any], reason: str |
     assert reason is None or reasons[0].startswith(reason)
 
 
+def shop(variables: dict[str, Any]) -> Environment:
+    return Environment(
+        name="shop",
+        inventory=Path("inventories/shop"),
+        nodes=(Node("node-1", 1, "192.0.2.1"),),
+        gateways=("192.0.2.21",),
+        size="6",
+        domain="shop.example",
+        variables={"trivet_provider": "aws", **variables},
+    )
+
+
 @pytest.mark.parametrize(
     ("variables", "complaint"),
     [
@@ -300,17 +312,8 @@ def test_what_would_not_come_back_is_unfit(change: dict[str, Any], reason: str |
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_asked(variables: dict[str, Any], complaint: str) -> None:
-    environment = Environment(
-        name="shop",
-        inventory=Path("inventories/shop"),
-        nodes=(Node("node-1", 1, "192.0.2.1"),),
-        gateways=("192.0.2.21",),
-        size="6",
-        domain="shop.example",
-        variables={"trivet_provider": "aws", **variables},
-    )
     with pytest.raises(InputError, match="inventories/shop: ") as raised:
-        provider_for(environment)
+        provider_for(shop(variables))
     assert complaint in raised.value.message
 
 
@@ -329,3 +332,10 @@ def test_a_machine_is_not_made_without_an_image() -> None:
     settings = AwsSettings(environment="shop", region=REGION)
     with pytest.raises(InputError, match="trivet_aws_image is not set"):
         settings.machine("6")
+
+
+def test_a_missing_collection_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "COLLECTION", "amazon.nowhere")
+    with pytest.raises(InputError, match="needs the collection amazon") as raised:
+        AwsProvider(shop({}))
+    assert raised.value.next_command == "pip install ansible"

@@ -204,6 +204,6 @@ def test_everybody_may_take_an_address_that_did_not_arrive(moving: Any) -> None:
     assert ring.told[-2:] == [f"{NAMES[1]} allow", f"{NAMES[0]} allow"]
 
 
-def test_the_runner_waits_for_connections_as_long_as_the_role() -> None:
-    defaults = Path(__file__).resolve().parents[3] / "roles/gateway/defaults/main.yml"
-    assert yaml.safe_load(defaults.read_text())["gateway_connections_timeout_seconds"] == CONNECTIONS_SECONDS
+def test_the_runner_waits_longer_than_an_idle_connection_stays_open() -> None:
+    defaults = Path(__file__).resolve().parents[3] / "roles/haproxy/defaults/main.yml"
+    assert yaml.safe_load(defaults.read_text())["haproxy_keep_alive_timeout_seconds"] < CONNECTIONS_SECONDS

@@ -32,7 +32,6 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
             yield Finding(SERVICE, node, State.UNKNOWN, reason, cluster.on(node, "trivet-agent collect"))
         else:
             yield from _of_room(cluster, node, facts.host)
-            yield from _of_size(cluster, node, facts.host)
             yield from _of_work(cluster, node, facts.host)
             yield from _of_units(cluster, node, facts.host)
         yield from _of_firewall(cluster, node, facts.of(GatewayFacts))
@@ -70,19 +69,6 @@ def _of_room(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
     if available < limits.memory_available_percent:
         reason = f"{host.memory_available_mib} of {host.memory_mib} MiB of memory are available"
         yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "systemd-cgtop -m -n 1"))
-
-
-def _of_size(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
-    expected = next(item for item in cluster.expectation.machines if item.name == node)
-    command = f"trivet upscale {cluster.expectation.argument} --size SIZE --plan"
-    if expected.vcpus is not None and host.vcpus != expected.vcpus:
-        reason = f"has {host.vcpus} vCPU, its size says {expected.vcpus}"
-        yield Finding(SERVICE, node, State.BROKEN, reason, command)
-    if expected.memory_mib is not None:
-        tolerance = cluster.expectation.thresholds.memory_tolerance * expected.memory_mib
-        if abs(host.memory_mib - expected.memory_mib) > tolerance:
-            reason = f"has {host.memory_mib} MiB of memory, its size says {expected.memory_mib}"
-            yield Finding(SERVICE, node, State.BROKEN, reason, command)
 
 
 def _of_work(cluster: Cluster, node: str, host: HostFacts) -> Iterator[Finding]:
