@@ -225,5 +225,6 @@ def daemons(production: Environment) -> Daemons:
     node = production.nodes[0]
     packages = [str(name) for role in roles for name in production.value(role, node, f"{role}_packages")]
     made = Daemons(packages)
-    made.ensure()
+    with made.locked():
+        made.ensure()
     return made

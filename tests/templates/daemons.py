@@ -6,12 +6,14 @@ Each command runs in a chroot with an empty network of its own, so that a check 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from trivet.grid.image import RELEASE
@@ -42,11 +44,18 @@ class Daemons:
         digest = hashlib.sha256(json.dumps([RELEASE, self._packages, debian_mirror()]).encode()).hexdigest()[:12]
         self.root = CACHE_DIRECTORY / f"daemons-{digest}"
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process from the root meanwhile: it is one for all that run tests on this machine."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with self.root.with_name(self.root.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def ensure(self) -> None:
-        """Make the root when it is not there yet; takes one to three minutes."""
+        """Make the root when it is not there yet, under the lock; takes one to three minutes."""
         if self.root.is_dir():
             return
-        self.root.parent.mkdir(parents=True, exist_ok=True)
         staged = self.root.with_name(self.root.name + ".part")
         remove_unfinished(staged)
         mirror, security = debian_mirror()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from conftest import SECRETS, Environment, Written
 from daemons import Daemons
@@ -24,6 +26,8 @@ CERTIFICATE = (
     "-pkeyopt ec_paramgen_curve:P-256 -subj /CN=shop.example -keyout key.pem -out store.pem 2>/dev/null && "
     "cat key.pem >> store.pem"
 )
+# They would wait for one another in several workers.
+pytestmark = pytest.mark.xdist_group("daemons")
 # What other roles bring to a node before: the pool user, folders that packages or systemd make at run time.
 NODE = (
     "mkdir -p /run/haproxy /run/php /run/mysqld /run/trivet/gateway /srv/store/pub /etc/nftables.d && "
@@ -32,10 +36,18 @@ NODE = (
 
 
 @pytest.fixture(scope="session")
-def root(daemons: Daemons) -> Daemons:
-    prepared = daemons.check(f"{NODE} && {CERTIFICATE}", "192.0.2.11")
-    assert prepared.returncode == 0, prepared.stderr
+def prepared(daemons: Daemons) -> Daemons:
+    with daemons.locked():
+        result = daemons.check(f"{NODE} && {CERTIFICATE}", "192.0.2.11")
+    assert result.returncode == 0, result.stderr
     return daemons
+
+
+@pytest.fixture
+def root(prepared: Daemons) -> Iterator[Daemons]:
+    """The root, for one test alone."""
+    with prepared.locked():
+        yield prepared
 
 
 def refusals(root: Daemons, files: dict[str, Written], address: str) -> dict[str, str]:
