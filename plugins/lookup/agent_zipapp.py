@@ -39,22 +39,7 @@ from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
-
-def package_root() -> Path:
-    """The folder of the package ``trivet``.
-
-    Raises:
-        AnsibleLookupError: neither the collection nor the interpreter has it.
-    """
-    beside = Path(__file__).resolve().parents[2] / "src" / "trivet"
-    if (beside / "agent").is_dir():
-        return beside
-    spec = importlib.util.find_spec("trivet")
-    for location in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(location) / "agent").is_dir():
-            return Path(location)
-    raise AnsibleLookupError(f"the agent's source is neither in {beside} nor in an installed package «trivet»")
+from ansible_collections.trivet.commerce.plugins.plugin_utils.source import package_root
 
 
 def archive_module(root: Path) -> ModuleType:

@@ -59,7 +59,7 @@ EXAMPLES = r"""
     address: 192.0.2.11
     nodes: [192.0.2.11, 192.0.2.12, 192.0.2.13]
     volume: shared
-    brick: /srv/glusterfs/shared/brick
+    brick: /srv/glusterfs/pool/brick
     options: {network.ping-timeout: 5}
   run_once: true
 """

@@ -15,7 +15,7 @@ from conftest import ROLES, ROOT, SECRETS, Environment
 from trivet.agent.alerts import Alerts
 from trivet.agent.haproxy import BACKEND_SERVICES
 from trivet.agent.heal import Settings
-from trivet.health.config import BRICK, KEEPALIVED_ALIVE, NodeConfig
+from trivet.health.config import KEEPALIVED_ALIVE, NodeConfig
 from trivet.rotation.gateway_move import ANNOUNCED_SECONDS
 from trivet.services.gateway.facts import KEEPALIVED_SILENCE_SECONDS
 
@@ -319,8 +319,11 @@ def test_the_firewall_opens_only_what_the_contract_says(production: Environment)
 
 def test_the_firewall_takes_ssh_from_the_admin_networks_only(production: Environment) -> None:
     files = production.written("base", trivet_admin_networks=["198.51.100.0/24", "2001:db8::/32"])
-    lines = [line for line in files["/etc/nftables.conf"].lines if line.endswith("dport 22 accept")]
-    assert lines == ["ip saddr 198.51.100.0/24 tcp dport 22 accept", "ip6 saddr 2001:db8::/32 tcp dport 22 accept"]
+    lines = [line for line in files["/etc/nftables.conf"].lines if line.endswith("dport { 22 } accept")]
+    assert lines == [
+        "ip saddr 198.51.100.0/24 tcp dport { 22 } accept",
+        "ip6 saddr 2001:db8::/32 tcp dport { 22 } accept",
+    ]
 
 
 def test_the_firewall_replaces_its_own_table_only(production: Environment) -> None:
@@ -396,11 +399,6 @@ def test_keepalived_gives_the_sign_of_life_that_the_agents_look_for(production: 
     assert 3 * int(script[2]) < KEEPALIVED_SILENCE_SECONDS
     # A script that nobody tracks is never run.
     assert len(re.findall(r"track_script \{[^}]*\balive\b", text)) == 1
-
-
-def test_the_brick_is_where_the_agents_look_for_what_is_to_heal() -> None:
-    defaults = yaml.safe_load((ROOT / "roles/files/defaults/main.yml").read_text(encoding="utf-8"))
-    assert defaults["files_brick"] == str(BRICK)
 
 
 def test_every_node_has_all_gateway_addresses_on_lo(production: Environment) -> None:

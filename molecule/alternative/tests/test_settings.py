@@ -4,15 +4,68 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from testinfra.host import Host
 
 from trivet.lab import LabState
+from trivet.services.contract import Listen, Peer, Port, Terms
+from trivet.services.registry import BACKENDS, SETTINGS, opened, settings_of, terms_of
+
+VARIABLES = Path(__file__).parents[1] / "inventory/group_vars/all/alternative.yml"
+SET: dict[str, Any] = yaml.safe_load(VARIABLES.read_text(encoding="utf-8"))
+TERMS = terms_of(SET)
+# One node has no Sentinel.
+PORTS = [term for name, term in SETTINGS.items() if isinstance(term, Port) and name != "redis_sentinel_port"]
+
+
+def test_every_setting_but_the_versions_differs_from_its_default() -> None:
+    usual = settings_of(Terms())
+    same = {name for name, value in settings_of(TERMS).items() if value == usual[name]}
+    assert same == {"php_fpm_version"}
+
+
+@pytest.mark.parametrize("port", PORTS, ids=lambda port: port.name)
+def test_a_service_listens_where_it_was_told_alone(port: Port, nodes: list[Host], lab: LabState) -> None:
+    places = {Listen.NODE: lab.nodes[0].address, Listen.LOCAL: "127.0.0.1"}
+    for place in (places[listen] for listen in port.listens):
+        assert nodes[0].socket(f"tcp://{place}:{TERMS[port]}").is_listening
+        assert not nodes[0].socket(f"tcp://{place}:{port.default}").is_listening
+
+
+def test_the_agent_knows_every_setting(nodes: list[Host]) -> None:
+    config = json.loads(nodes[0].check_output("cat /etc/trivet/node.json"))
+    assert config["settings"] == settings_of(TERMS)
+
+
+def test_every_backend_finds_its_servers(nodes: list[Host], lab: LabState) -> None:
+    states = json.loads(nodes[0].check_output("trivet-agent proxy states"))["servers"]
+    up = {item["backend"] for item in states if item["server"] == lab.nodes[0].name and item["state"] == "UP"}
+    # One node has no replica of Redis: its primary answers in its stead.
+    assert up == {name for name in BACKENDS if not name.endswith("_replica")}
+
+
+def test_the_firewall_opens_the_ports_that_were_set(nodes: list[Host]) -> None:
+    rules = nodes[0].check_output("nft list chain inet trivet input")
+    line = next(line for line in rules.splitlines() if "@nodes tcp dport" in line)
+    found = set(re.findall(r"[\d-]+", line.partition("{")[2].partition("}")[0]))
+    assert found == set(opened(TERMS, Peer.NODE))
+
+
+def test_the_volume_the_mount_and_the_brick_are_where_they_were_told(nodes: list[Host]) -> None:
+    node = nodes[0]
+    assert node.check_output(f"findmnt --noheadings --output FSTYPE {SET['files_mount']}") == "fuse.glusterfs"
+    assert f":{SET['files_brick']}" in node.check_output(f"gluster volume info {SET['files_volume']}")
+    assert node.file("/srv/store/pub/media").linked_to.startswith(SET["files_mount"])
+    assert not node.file("/srv/shared").exists and not node.file("/srv/glusterfs").exists
 
 
 def test_the_verdict_is_healthy(lab: LabState) -> None:
@@ -35,8 +88,9 @@ def test_mariadb_has_its_settings(nodes: list[Host], variable: str, value: str) 
 
 def test_redis_evicts_as_it_was_told(nodes: list[Host]) -> None:
     script = 'import json; print(json.load(open("/etc/trivet/node.json"))["redis_password"])'
-    command = f"REDISCLI_AUTH=$(python3 -c '{script}') redis-cli -p 6380 CONFIG GET maxmemory-policy"
-    assert nodes[0].check_output(command).split() == ["maxmemory-policy", "volatile-lfu"]
+    asked = f"redis-cli -p {SET['redis_cache_port']} CONFIG GET maxmemory-policy"
+    said = nodes[0].check_output(f"REDISCLI_AUTH=$(python3 -c '{script}') {asked}")
+    assert said.split() == ["maxmemory-policy", "volatile-lfu"]
 
 
 def test_php_children_are_static(nodes: list[Host]) -> None:
@@ -44,7 +98,7 @@ def test_php_children_are_static(nodes: list[Host]) -> None:
 
 
 def test_the_search_engine_is_elasticsearch_7_from_maven_central(nodes: list[Host], lab: LabState) -> None:
-    about = json.loads(nodes[0].check_output(f"curl -sf http://{lab.nodes[0].address}:9200/"))
+    about = json.loads(nodes[0].check_output(f"curl -sf http://{lab.nodes[0].address}:{SET['search_http_port']}/"))
     assert about["version"]["number"] == "7.10.2"
     assert about["version"].get("distribution") != "opensearch"
 

@@ -12,9 +12,6 @@ import json
 import zipfile
 from pathlib import Path
 
-INSTALLED = "/usr/local/lib/trivet/agent.pyz"
-"""Where the role has it on a node."""
-
 PACKAGES = ("agent", "health", "services", "verdict")
 STARTER = """\
 import sys

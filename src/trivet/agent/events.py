@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from trivet.services.host import contract as host
 
 EVENTS_DIRECTORY = host.EVENTS_DIRECTORY.default
+NEWEST = "events.jsonl"
 LARGEST_BYTES = 1024 * 1024
 KEPT_FILES = 4
 """Beside the one that is written to."""
@@ -73,7 +74,7 @@ class EventJournal:
             yield from (event for row in text.splitlines() if (event := _parsed(row)) and event["at"] > since)
 
     def _file(self, number: int) -> Path:
-        return self._directory / ("events.jsonl" if number == 0 else f"events.{number}.jsonl")
+        return self._directory / (NEWEST if number == 0 else f"events.{number}.jsonl")
 
     def _rotate(self) -> None:
         try:

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from trivet.agent.events import EVENTS_DIRECTORY, NEWEST
 from trivet.chaos import watcher
 from trivet.chaos.timeline import Look, Sighting
 from trivet.health.facts import ClusterFacts
 from trivet.health.findings import State
 from trivet.remote import Nodes, observe
+from trivet.services.gateway.contract import HAPROXY_SOCKET
 from trivet.verdict.assess import Verdict
 
 VERDICT_SECONDS = 2.5
@@ -28,6 +30,7 @@ APART_SECONDS = 0.2
 AGAIN_SECONDS = 2.0
 LONGEST_SECONDS = 1800
 """A watcher that was forgotten ends by itself."""
+WATCHED = (str(HAPROXY_SOCKET.default), str(EVENTS_DIRECTORY / NEWEST))
 MOST_SIGHTINGS = 2000
 ENDING_SECONDS = 25.0
 
@@ -123,7 +126,7 @@ def look_of(verdict: Verdict, asked: float, answered: float) -> Look:
 
 def _watcher(node: str) -> subprocess.Popen[str]:
     source = Path(watcher.__file__).read_text(encoding="utf-8")
-    program = ["python3", "-I", "-S", "-c", source, node, str(LONGEST_SECONDS)]
+    program = ["python3", "-I", "-S", "-c", source, node, str(LONGEST_SECONDS), *WATCHED]
     # A session of its own, so that Ctrl-C reaches the suite alone; the watcher ends with its standard input.
     return subprocess.Popen(
         ["incus", "exec", node, "--", *program],

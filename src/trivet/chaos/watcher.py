@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs on a node: `python3 -I -S -c SOURCE NODE SECONDS`. Says in JSON lines what the node's own detectors notice.
+"""Runs on a node, and says in JSON lines what the node's own detectors notice.
+
+`python3 -I -S -c SOURCE NODE SECONDS HAPROXY-SOCKET EVENTS-FILE`
 
 HAProxy's word on its servers, the addresses that the node holds, and the healer's journal where there is one, looked at
 twice a second by one process that sleeps otherwise. Ends with its standard input or after the seconds.
@@ -23,8 +25,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HAPROXY_SOCKET = "/run/haproxy/admin.sock"
-HEALER_JOURNAL = Path("/var/lib/trivet/events/events.jsonl")
 POLL_SECONDS = 0.5
 ANSWER_SECONDS = 1.0
 GONE = "no answer"
@@ -36,12 +36,12 @@ MOST_ADDRESSES = 100
 States = dict[str, str]
 
 
-def proxy_states() -> States:
-    """Each server of the local HAProxy with its state; one entry that says so when there is no answer."""
+def proxy_states(place: str) -> States:
+    """Each server of the local HAProxy with its state; one entry that says so when its socket gives no answer."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ANSWER_SECONDS)
-            connection.connect(HAPROXY_SOCKET)
+            connection.connect(place)
             connection.sendall(b"show stat -1 4 -1\n")
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     except OSError:
@@ -108,17 +108,17 @@ def healer_text(line: str) -> str | None:
         return None
 
 
-def main(node: str, seconds: float) -> None:
+def main(node: str, seconds: float, haproxy: str, healer: str) -> None:
     """Look until there is nobody to tell any more."""
 
     def say(detector: str, text: str) -> None:
         print(json.dumps({"at": time.time(), "node": node, "detector": detector, "text": text}), flush=True)
 
     ends = time.monotonic() + seconds
-    states, journal = proxy_states(), Tail(HEALER_JOURNAL)
+    states, journal = proxy_states(haproxy), Tail(Path(healer))
     addresses = held_addresses()
     while time.monotonic() < ends and not select.select([0], [], [], POLL_SECONDS)[0]:
-        before, states = states, proxy_states()
+        before, states = states, proxy_states(haproxy)
         for text in taken_out(before, states):
             say("haproxy", text)
         former, addresses = addresses, held_addresses()
@@ -131,6 +131,6 @@ def main(node: str, seconds: float) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], float(sys.argv[2]))
+        main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:])
     except BrokenPipeError:
         os._exit(0)

@@ -134,4 +134,4 @@ class NodeConfig:
 def given_terms(data: Mapping[str, Any]) -> dict[str, object]:
     """The settings in ``node.json``. That of an earlier release has the search engine alone, under a key of its own."""
     earlier = {search.ENGINE.name: data["search_engine"]} if data.get("search_engine") else {}
-    return {**earlier, **(data.get("terms") or {})}
+    return {**earlier, **(data.get("settings") or {})}

@@ -8,8 +8,9 @@ from pathlib import Path
 import trivet.agent
 from trivet.agent import archive
 from trivet.remote import Nodes
+from trivet.services.host.contract import AGENT_ARCHIVE
 
-READ = f"import zipfile; print(zipfile.ZipFile('{archive.INSTALLED}').read('__main__.py').decode())"
+READ = f"import zipfile; print(zipfile.ZipFile('{AGENT_ARCHIVE.default}').read('__main__.py').decode())"
 """What the archive starts with names its sources; its bytes depend on the zlib of the machine that packed it."""
 
 

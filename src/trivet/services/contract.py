@@ -72,6 +72,10 @@ class Term(Generic[T]):
     setting: bool = False
     changeable: bool = False
 
+    def default_in(self, terms: Terms) -> T:
+        """The default beside the other terms of an environment."""
+        return self.default
+
     def read(self, value: object) -> T:
         """The value that an inventory or ``node.json`` gives.
 
@@ -141,6 +145,23 @@ class Name(Term[str]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NameBy(Name):
+    """A name whose default follows from another one.
+
+    Attributes:
+        other: the name that it follows from.
+        defaults: by the other's value.
+    """
+
+    other: Name
+    defaults: Mapping[str, str]
+
+    def default_in(self, terms: Terms) -> str:
+        """The default that goes with the other name."""
+        return self.defaults[terms[self.other]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Switch(Term[bool]):
     """Whether an environment has something."""
 
@@ -149,6 +170,10 @@ class Switch(Term[bool]):
         if not isinstance(value, bool):
             raise ValueError(f"{self.name} is {value!r}; it takes true or false")
         return value
+
+
+FIRST_OUTGOING_PORT = 32768
+"""From here on Linux takes ports for outgoing connections (``net.ipv4.ip_local_port_range``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +248,7 @@ class Terms:
     given: Mapping[str, object] = field(default_factory=dict)
 
     def __getitem__(self, term: Term[T]) -> T:
-        return term.read(self.given[term.name]) if term.name in self.given else term.default
+        return term.read(self.given[term.name]) if term.name in self.given else term.default_in(self)
 
     @classmethod
     def of(cls, variables: Mapping[str, object], contracts: Iterable[Contract]) -> Terms:
@@ -235,7 +260,7 @@ class Terms:
         contracts = tuple(contracts)
         settings = {term.name: term for contract in contracts for term in contract.terms if term.setting}
         given = {name: settings[name].read(variables[name]) for name in sorted(settings.keys() & variables.keys())}
-        terms = cls({name: value for name, value in given.items() if value != settings[name].default})
+        terms = cls({name: value for name, value in given.items() if value != settings[name].default_in(cls(given))})
         terms.check_ports(port for contract in terms.present(contracts) for port in contract.all_ports)
         return terms
 

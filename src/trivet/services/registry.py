@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.services.contract import Backend, Contract, Peer, Place, Port, Term, Terms
+from trivet.services.contract import FIRST_OUTGOING_PORT, Backend, Contract, Peer, Place, Port, Term, Terms
 from trivet.services.database import contract as database
 from trivet.services.files import contract as files
 from trivet.services.gateway import contract as gateway
@@ -41,7 +41,7 @@ SETTINGS: dict[str, Term[Any]] = {term.name: term for contract in CONTRACTS for 
 
 
 def terms_of(variables: Mapping[str, object]) -> Terms:
-    """The terms of an environment, from its inventory variables or from the ``terms`` of ``node.json``.
+    """The terms of an environment, from its inventory variables or from the ``settings`` of ``node.json``.
 
     Raises:
         ValueError: a setting does not fit, or two services would have the same port.
@@ -51,7 +51,7 @@ def terms_of(variables: Mapping[str, object]) -> Terms:
 
 def settings_of(terms: Terms) -> dict[str, str | int]:
     """The value of every setting by its name, as JSON and Ansible have it."""
-    return {name: str(terms[term]) if isinstance(term, Place) else terms[term] for name, term in SETTINGS.items()}
+    return {name: _plain(terms, term) for name, term in SETTINGS.items()}
 
 
 def lasting(settings: Mapping[str, object]) -> dict[str, str]:
@@ -61,5 +61,44 @@ def lasting(settings: Mapping[str, object]) -> dict[str, str]:
 
 def opened(terms: Terms, peer: Peer, protocol: str = "tcp") -> list[str]:
     """The ports that the firewall opens to somebody, as nftables writes them, in the order of the contracts."""
-    ports = (port for contract in terms.present(CONTRACTS) for port in contract.all_ports)
-    return [terms.span(port) for port in ports if peer in port.peers and protocol in port.protocols]
+    return [terms.span(port) for port in _ports(terms) if peer in port.peers and protocol in port.protocols]
+
+
+def reserved(terms: Terms) -> list[str]:
+    """The ports that no outgoing connection may take, as the kernel writes them."""
+    return [terms.span(port) for port in _ports(terms) if (port.last or terms[port]) >= FIRST_OUTGOING_PORT]
+
+
+def _ports(terms: Terms) -> list[Port]:
+    return [port for contract in terms.present(CONTRACTS) for port in contract.all_ports]
+
+
+def for_roles(terms: Terms) -> dict[str, Any]:
+    """Everything that a role may ask for, as the lookup plugin ``trivet.commerce.contract`` gives it.
+
+    Every term by its name (a range of ports as the firewall writes it), and
+
+    - ``settings``: the settings alone, for ``node.json``
+    - ``backends``: by name, the ports of a backend of HAProxy and what its agent check asks about
+    - ``firewall``: by peer and protocol, the ports that are open
+    - ``reserved_ports``: those that no outgoing connection may take
+    """
+    return {
+        **{term.name: _plain(terms, term) for contract in CONTRACTS for term in contract.terms},
+        "settings": settings_of(terms),
+        "backends": {name: _backend(terms, backend) for name, backend in BACKENDS.items()},
+        "firewall": {str(peer): {each: opened(terms, peer, each) for each in ("tcp", "udp")} for peer in Peer},
+        "reserved_ports": reserved(terms),
+    }
+
+
+def _plain(terms: Terms, term: Term[Any]) -> str | int:
+    if isinstance(term, Port) and term.last is not None:
+        return terms.span(term)
+    value: Any = terms[term]
+    return str(value) if isinstance(term, Place) else value
+
+
+def _backend(terms: Terms, backend: Backend) -> dict[str, str | int]:
+    ports = {"servers": backend.servers, "local": backend.local, "hold": backend.hold}
+    return {"asks": backend.asks, **{name: terms[port] for name, port in ports.items() if port}}

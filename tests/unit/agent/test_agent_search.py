@@ -85,7 +85,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     while BRICK_PORTS.default <= server.server_port <= (BRICK_PORTS.last or 0):
         server.server_close()
         server = HTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setitem(CONFIG, "terms", {"search_http_port": server.server_port})
+    monkeypatch.setitem(CONFIG, "settings", {"search_http_port": server.server_port})
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield made
@@ -121,7 +121,7 @@ def test_a_cluster_that_cannot_say_is_left_to_the_verdict(engine: Engine) -> Non
 
 def test_an_engine_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     # The discard port, where nothing listens.
-    monkeypatch.setitem(CONFIG, "terms", {"search_http_port": 9})
+    monkeypatch.setitem(CONFIG, "settings", {"search_http_port": 9})
     with pytest.raises(AgentError, match="no search node answers"):
         run("allocation", "all", "--wait", "6")
 

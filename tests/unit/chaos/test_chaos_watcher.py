@@ -10,7 +10,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from fake_lab import FakeClock, FakeGround
 
 from trivet.chaos import relay, watcher
@@ -28,10 +27,9 @@ def test_only_what_was_up_is_taken_out() -> None:
     assert list(watcher.taken_out({"haproxy": watcher.GONE}, before)) == []
 
 
-def test_the_states_are_those_of_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_states_are_those_of_the_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "admin.sock")
-    monkeypatch.setattr(watcher, "HAPROXY_SOCKET", path)
-    assert watcher.proxy_states() == {"haproxy": watcher.GONE}
+    assert watcher.proxy_states(path) == {"haproxy": watcher.GONE}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -44,7 +42,7 @@ def test_the_states_are_those_of_the_socket(tmp_path: Path, monkeypatch: pytest.
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert watcher.proxy_states() == {"web/a": "UP", "web/b": "UP", "web/c": "DOWN"}
+        assert watcher.proxy_states(path) == {"web/a": "UP", "web/b": "UP", "web/c": "DOWN"}
         thread.join()
 
 
@@ -74,10 +72,11 @@ def test_addresses_of_lo_do_not_count() -> None:
     assert "127.0.0.1" not in watcher.held_addresses()
 
 
-def test_the_watcher_ends_with_its_standard_input() -> None:
+def test_the_watcher_ends_with_its_standard_input(tmp_path: Path) -> None:
     source = Path(watcher.__file__).read_text(encoding="utf-8")
+    words = ["lab-1", "60", str(tmp_path / "admin.sock"), str(tmp_path / "events.jsonl")]
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", source, "lab-1", "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-I", "-S", "-c", source, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None and process.poll() is None
     process.stdin.close()

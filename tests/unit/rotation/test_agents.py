@@ -19,6 +19,7 @@ from trivet.remote import Nodes, RemoteResult
 from trivet.rotation.agents import READ, foreign_agents
 from trivet.rotation.change import Kind
 from trivet.rotation.rotations import Rotations
+from trivet.services.host.contract import AGENT_ARCHIVE
 
 ROOT = Path(trivet.agent.__file__).parents[1]
 
@@ -50,7 +51,7 @@ def test_another_agent_and_none_are_foreign_and_a_silent_node_is_not() -> None:
 def test_the_question_reads_what_the_archive_starts_with(tmp_path: Path) -> None:
     path = tmp_path / "agent.pyz"
     path.write_bytes(archive.build(ROOT))
-    question = READ.replace(archive.INSTALLED, str(path))
+    question = READ.replace(str(AGENT_ARCHIVE.default), str(path))
     answer = subprocess.run([sys.executable, "-I", "-S", "-c", question], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == archive.starter(ROOT).strip()
     assert zipfile.ZipFile(path).testzip() is None

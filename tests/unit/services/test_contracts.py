@@ -62,6 +62,13 @@ def test_a_setting_is_taken_from_the_inventory() -> None:
     assert terms[redis.SESSION_PORT] == redis.SESSION_PORT.default
 
 
+def test_the_version_goes_with_the_engine() -> None:
+    assert terms_of({})[search.VERSION] == "2.19.4"
+    assert terms_of({"search_engine": "elasticsearch"})[search.VERSION] == "7.10.2"
+    given = {"search_engine": "elasticsearch", "search_version": "2.19.4"}
+    assert terms_of(given)[search.VERSION] == "2.19.4"
+
+
 def test_what_is_fixed_cannot_be_set() -> None:
     assert database.WRITER.local is not None
     assert terms_of({"database_writer_port": 3400})[database.WRITER.local] == 3306

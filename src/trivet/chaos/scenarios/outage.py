@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trivet.chaos.scenario import Aim, Goal, Ground, Scenario, Where
+from trivet.services.database.contract import DATA_DIRECTORY
 
 GROUP = "outage"
 STOP_SECONDS = 120.0
@@ -14,9 +15,9 @@ CLOSED_SECONDS = 60.0
 WITHOUT_HUMAN = Goal(order_gap=90)
 
 # Without the saved view the members do not find each other by themselves (pc.recovery): the agents must elect one.
-KILL_AND_FORGET = """\
+KILL_AND_FORGET = f"""\
 systemctl kill --signal=KILL --kill-whom=main mariadb
-rm -f /var/lib/mysql/gvwstate.dat
+rm -f {DATA_DIRECTORY.default}/gvwstate.dat
 """
 
 

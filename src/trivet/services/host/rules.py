@@ -10,6 +10,7 @@ from trivet.health.cluster import Cluster, Rules, listed, utc
 from trivet.health.facts import RESTART, HostFacts, IdentityFacts, NodeFacts, Pending
 from trivet.health.findings import Finding, State
 from trivet.services.gateway.facts import GatewayFacts
+from trivet.services.host.contract import NODE_FILE
 from trivet.services.registry import service_of_unit
 
 SERVICE = "host"
@@ -25,7 +26,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
     for node, facts in cluster.machines():
         if facts.node != node:
             reason = f"{cluster.expectation.address_of(node)} answers as {facts.node}"
-            yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, "cat /etc/trivet/node.json"))
+            yield Finding(SERVICE, node, State.BROKEN, reason, cluster.on(node, f"cat {NODE_FILE.default}"))
         yield from _of_identity(cluster, node, facts.identity)
         if facts.host.error is not None:
             reason = f"no answer: {facts.host.error}"
@@ -40,7 +41,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _of_identity(cluster: Cluster, node: str, identity: IdentityFacts) -> Iterator[Finding]:
-    command = cluster.on(node, "cat /etc/trivet/node.json")
+    command = cluster.on(node, f"cat {NODE_FILE.default}")
     if identity.error is not None or not identity.environment:
         reason = f"does not say as what it was set up: {identity.error or 'nothing there'}"
         yield Finding(SERVICE, node, State.UNKNOWN, reason, command)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trivet.services.contract import Backend, Contract, Listen, Name, Peer, Port, Unit
+from trivet.services.contract import Backend, Contract, Listen, Name, NameBy, Peer, Port, Unit
 
 HTTP_PORT = Port(
     name="search_http_port",
@@ -29,6 +29,17 @@ ENGINE = Name(
     pattern="opensearch|elasticsearch",
     takes="opensearch or elasticsearch",
 )
+VERSION = NameBy(
+    name="search_version",
+    default="2.19.4",
+    what="version of the engine",
+    setting=True,
+    changeable=True,
+    pattern=r"\d+\.\d+\.\d+",
+    takes="a version such as 2.19.4",
+    other=ENGINE,
+    defaults={"opensearch": "2.19.4", "elasticsearch": "7.10.2"},
+)
 ALLOCATION = "cluster.routing.allocation.enable"
 ALLOCATION_FLAG = "cluster.metadata.trivet_allocation"
 """A setting that the engine only stores: who limited the allocation and until when, as JSON. It is kept where the
@@ -38,7 +49,7 @@ CONTRACT = Contract(
     service="search",
     units=(Unit(name=ENGINE),),
     ports=(HTTP_PORT, TRANSPORT_PORT),
-    names=(ENGINE,),
+    names=(ENGINE, VERSION),
     backends=(
         Backend(
             name="search",
