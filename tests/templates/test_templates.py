@@ -18,6 +18,7 @@ from trivet.agent.heal import Settings
 from trivet.health.config import KEEPALIVED_ALIVE, NodeConfig
 from trivet.rotation.gateway_move import ANNOUNCED_SECONDS
 from trivet.services.gateway.facts import KEEPALIVED_SILENCE_SECONDS
+from trivet.services.registry import SETTINGS, terms_of
 
 NODES = ["production-1", "production-2", "production-3"]
 ADDRESSES = dict(zip(NODES, ["192.0.2.11", "192.0.2.12", "192.0.2.13"], strict=True))
@@ -695,3 +696,58 @@ def test_a_web_node_gets_whole_files_without_secrets_for_everybody(role: str, sc
     assert [file.dest for file in files if "{{" in file.content or "{%" in file.content] == []
     readable = [file for file in files if int(file.mode, 8) & 0o007]
     assert [file.dest for file in readable for value in SECRETS.values() if value in file.content] == []
+
+
+# Every fact once
+
+MOVED: dict[str, Any] = {
+    "nginx_port": 8181,
+    "database_port": 3407,
+    "redis_cache_port": 7380,
+    "redis_session_port": 7390,
+    "redis_sentinel_port": 27379,
+    "search_http_port": 9210,
+    "search_transport_port": 9310,
+    "search_engine": "elasticsearch",
+    "search_version": "8.15.0",
+    "files_volume": "pool",
+    "files_mount": "/data/pool",
+    "files_brick": "/data/bricks/pool/copy",
+    "php_fpm_version": "8.4",
+}
+# 9200 is also where the local HAProxy has search, which is fixed.
+GONE = (
+    "8080",
+    "3307",
+    "6380",
+    "6390",
+    "26379",
+    "9300",
+    "/srv/shared",
+    "/srv/glusterfs",
+    "opensearch",
+    "php8.2",
+    "php/8.2",
+)
+
+
+def test_every_setting_is_moved() -> None:
+    assert MOVED.keys() == SETTINGS.keys()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nothing_of_a_setting_that_was_moved_is_left_in_a_file(role: str, production: Environment) -> None:
+    files = production.written(role, search_package_files=[], **MOVED)
+    left = [
+        (file.dest, word, line)
+        for file in files.values()
+        for line in file.lines
+        for word in GONE
+        if re.search(rf"(?<![\w.]){re.escape(word)}(?!\w)", line)
+    ]
+    assert left == []
+
+
+def test_the_agent_is_told_the_settings(production: Environment) -> None:
+    text = production.written("agent", **MOVED)["/etc/trivet/node.json"].content
+    assert NodeConfig.from_mapping(json.loads(text)).terms == terms_of(MOVED)

@@ -130,6 +130,10 @@ def test_nodes_that_are_set_up_get_no_new_secrets_where_the_file_is_missing(chec
         ({"environment": "other"}, "trivet_environment of shop-1 is 'shop', but the node was set up with 'other'"),
         ({"id": 9}, "trivet_node_id of shop-1 is 1, but the node was set up with 9"),
         ({"search_engine": "elasticsearch"}, "search_engine of shop-1 is 'opensearch'"),
+        (
+            {"settings": {"database_port": 3407}},
+            "database_port of shop-1 is '3307', but the node was set up with '3407'",
+        ),
     ],
 )
 def test_a_node_that_was_set_up_as_another_is_refused(changed: dict[str, Any], words: str, world: World) -> None:
@@ -138,6 +142,13 @@ def test_a_node_that_was_set_up_as_another_is_refused(changed: dict[str, Any], w
     with pytest.raises(InputError, match=words):
         converge(world.environment)
     assert world.done == []
+
+
+def test_another_version_is_no_other_node(world: World) -> None:
+    with_secrets(world)
+    world.set_up(settings={"php_fpm_version": "8.4", "search_version": "2.18.0", "of_a_later_release": 1})
+    converge(world.environment)
+    assert world.done == ["secrets", "playbook"]
 
 
 def test_a_file_that_is_torn_or_older_refuses_nobody(world: World) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from trivet.errors import InputError
 from trivet.model import Environment
+from trivet.services.contract import Terms
+from trivet.services.database import contract as database
 
 
 def listing(count: int = 3, **overrides: Any) -> dict[str, Any]:
@@ -64,11 +66,29 @@ def test_two_nodes_with_one_address() -> None:
         ({"trivet_gateway_addresses": ["here", "192.0.2.22", "192.0.2.23"]}, "not an IPv4 address"),
         ({"trivet_node_id": 1}, "each once"),
         ({"trivet_node_id": "1"}, "it takes 1, 2 or 3, for a web node 11 and more"),
+        ({"database_port": 70000}, "node-1: database_port is 70000; it takes a port from 1 to 65535"),
+        ({"redis_cache_port": 3307}, "database_port and redis_cache_port are both 3307"),
     ],
 )
 def test_bad_values_are_named(override: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         environment(listing(**override))
+
+
+def test_settings_of_the_services_are_the_inventorys() -> None:
+    assert environment(listing()).terms == Terms()
+    assert environment(listing(database_port=3407)).terms[database.PORT] == 3407
+
+
+def test_a_node_with_a_port_of_its_own_is_refused() -> None:
+    data = listing()
+    data["_meta"]["hostvars"]["node-2"]["nginx_port"] = 8181
+    with pytest.raises(InputError, match="nginx_port is '8181' for node-2 and '8080' for node-1"):
+        environment(data)
+    # A version may differ while it is changed.
+    del data["_meta"]["hostvars"]["node-2"]["nginx_port"]
+    data["_meta"]["hostvars"]["node-2"]["php_fpm_version"] = "8.4"
+    assert environment(data).terms == Terms()
 
 
 def test_the_error_names_the_file() -> None:
