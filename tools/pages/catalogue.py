@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pages import blocks, commands, pictures, results, roles
+from pages import blocks, commands, contracts, pictures, results, roles
 from pages.places import ROOT
 
 WHOLE_PAGES: tuple[Callable[[], dict[str, str]], ...] = (roles.pages, commands.pages, results.pages, pictures.pages)
 """Each gives whole pages: path from the root → text."""
-BLOCKS: dict[str, blocks.Block] = {**results.BLOCKS}
+BLOCKS: dict[str, blocks.Block] = {**results.BLOCKS, **contracts.BLOCKS}
 """What stands between two marks, by the first word of the mark."""
 FOLDERS_OF_PAGES = ("docs/roles",)
 """Folders in which every page is written by bin/docs: one that is written no more is removed."""

@@ -16,7 +16,6 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from trivet.agent.errors import AgentError
@@ -39,7 +38,7 @@ from trivet.agent.haproxy import (
 )
 from trivet.services.gateway import contract as gateway
 
-CONFIGURATION = Path("/etc/haproxy/haproxy.cfg")
+CONFIGURATION = gateway.HAPROXY_FILE.default
 STATE_FILE = gateway.HAPROXY_STATE_FILE.default
 """Read by HAProxy when it reloads (``server-state-file``)."""
 UNSAVED = {"srv_check_port": "0", "srv_check_addr": "-", "srv_agent_addr": "-", "srv_agent_port": "0"}
