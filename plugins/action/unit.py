@@ -22,6 +22,12 @@ set -e
 act() {
     verb=$1 unit=$2
     shift 2
+    case $verb in
+        start|restart|reload)
+            # Its files may have been changed by a run that failed before it came here.
+            changed=$(systemctl show --property NeedDaemonReload --value -- "$unit")
+            [ "$changed" != yes ] || $instead systemctl daemon-reload ;;
+    esac
     $instead systemctl "$verb" "$@" -- "$unit"
     echo "$verb $unit"
 }

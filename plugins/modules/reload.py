@@ -35,7 +35,9 @@ options:
         choices: [reload, restart]
         default: reload
       script:
-        description: A shell script to run instead, for what is no unit. It fails with its first command that fails.
+        description:
+          - A shell script to run instead, for what is no unit. It fails with its first command that fails.
+          - The exit code 75 says that nothing can be taken now. The mark is left, and nothing has failed.
         type: str
       files:
         description:

@@ -18,6 +18,8 @@ PROCESSES = Path("/proc")
 POLL_SECONDS = 0.1
 CLOCK_TOLERANCE_SECONDS = 1.0
 """What the start of a process, counted in ticks since the boot, may be off."""
+NOT_NOW = 75
+"""Exit code of a script whose service can take nothing now (EX_TEMPFAIL): the mark is left, and nothing has failed."""
 NOT_RUNNING = ("inactive", "failed", "unknown")
 
 
@@ -69,7 +71,9 @@ class Service:
         # Read before: what is written meanwhile waits for the next time.
         seen = self.marked()
         if self.script is not None:
-            done = self.run_script(self.script)
+            if not self.run_script(self.script):
+                return None
+            done = f"ran the command of {self.name}"
         elif unit_state(self.unit) in NOT_RUNNING:
             # It reads its configuration when it starts.
             done = None
@@ -86,11 +90,9 @@ class Service:
         except FileNotFoundError:
             return None
 
-    def run_script(self, script: str) -> str:
-        """Run the command of a service that has no unit to reload."""
-        if not self.check_mode:
-            run(["/bin/sh", "-ec", script], self.name)
-        return f"ran the command of {self.name}"
+    def run_script(self, script: str) -> bool:
+        """Run the command of a service that has no unit to reload; whether it could take anything now."""
+        return self.check_mode or run(["/bin/sh", "-ec", script], self.name) != NOT_NOW
 
     def run_verb(self) -> str:
         """Reload or restart the unit, and wait until it has taken its configuration."""
@@ -167,8 +169,8 @@ def shown(unit: str, name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def run(words: list[str], name: str) -> None:
-    """Run a command.
+def run(words: list[str], name: str) -> int:
+    """Run a command; its exit code, which is 0 or "not now".
 
     Raises:
         NotTaken: it failed.
@@ -182,9 +184,10 @@ def run(words: list[str], name: str) -> None:
         errors="replace",
         check=False,
     )
-    if ended.returncode != 0:
+    if ended.returncode not in (0, NOT_NOW):
         said = ended.stdout.strip() or f"exit code {ended.returncode}"
         raise NotTaken(f"{name} did not take its changed configuration: {said}")
+    return ended.returncode
 
 
 def main(arguments: dict[str, Any]) -> None:

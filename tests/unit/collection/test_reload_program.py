@@ -176,3 +176,9 @@ def test_check_mode_tells_and_touches_nothing(run: Run, node: Path) -> None:
     ]
     assert path.exists()
     assert calls(node) == []
+
+
+def test_a_script_may_say_that_it_cannot_be_now(run: Run, node: Path) -> None:
+    path = mark(node, "database")
+    assert run({"name": "database", "script": "exit 75"}) == {"changed": False, "done": []}
+    assert path.exists()
