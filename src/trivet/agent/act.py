@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trivet.agent import search
+from trivet.agent import redis_copy, search
 from trivet.agent.errors import AgentError
 from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
 from trivet.agent.galera import START_SECONDS, STOP_SECONDS, command
@@ -171,6 +171,11 @@ def _follow(arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, An
     return f"{name} follows {primary}"
 
 
+def _fresh_copy(arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
+    name, primary = arguments
+    return redis_copy.take_anew(name, primary, config)
+
+
 def _settle(_arguments: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
     apart("galera", "settle", seconds=STOP_SECONDS)
     return "MariaDB is at rest, its position is known"
@@ -199,6 +204,7 @@ ACTS: dict[Kind, Act] = {
     Kind.ALLOW_ALLOCATION: _allow_allocation,
     Kind.RETRY_ALLOCATION: _retry_allocation,
     Kind.FOLLOW: _follow,
+    Kind.FRESH_COPY: _fresh_copy,
     Kind.SETTLE: _settle,
     Kind.BOOTSTRAP: _bootstrap,
 }

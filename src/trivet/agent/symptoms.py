@@ -68,6 +68,8 @@ class Kind(enum.StrEnum):
     RETRY_ALLOCATION = "retry allocation"
     FOLLOW = "follow"
     """Make a Redis instance a replica."""
+    FRESH_COPY = "fresh copy"
+    """Set the damaged files of a Redis replica aside, and have it take a whole copy from its primary."""
     SETTLE = "settle"
     """Stop a MariaDB without a primary component and recover its position."""
     BOOTSTRAP = "bootstrap"
@@ -207,8 +209,19 @@ def _flapping(view: View) -> Iterator[Symptom]:
                 reason=f"{unit} {flap}",
                 # What it is made of has lasted already.
                 looks=1,
+                remedy=_fresh_copy(view, unit),
+                alone=True,
                 next_command=f"ssh {view.config.address} journalctl -u {journal_of(unit)} -n 50 --no-pager",
             )
+
+
+def _fresh_copy(view: View, unit: str) -> Remedy | None:
+    """A replica whose files are damaged has all it needs on its primary; nothing else that falls can be helped."""
+    name = unit.removeprefix("redis-")
+    if name not in REDIS_PORTS:
+        return None
+    primary = _named_primary(view, name)
+    return None if primary is None else Remedy(Kind.FRESH_COPY, (name, primary))
 
 
 def _waits_for_others(view: View, unit: str) -> bool:
@@ -381,6 +394,11 @@ def _other_primary(view: View, name: str) -> str | None:
     own = _instance(view.own, name)
     if own.error is not None or own.role != "master" or own.loading:
         return None
+    return _named_primary(view, name)
+
+
+def _named_primary(view: View, name: str) -> str | None:
+    """The address of another node that a majority of all Sentinels names as primary, and that is one."""
     views = [said for facts in view.heard.values() if (said := _sentinel(facts, name)).error is None]
     failing_over = any(said.tilt or said.failover_state not in ("none", "no-failover", "") for said in views)
     failing_over |= any("failover_in_progress" in said.flags for said in views)
@@ -390,9 +408,14 @@ def _other_primary(view: View, name: str) -> str | None:
     for member in view.config.members:
         votes = sum(said.address == member.address for said in views)
         peer = view.peers.get(member.name)
-        if peer is not None and votes * 2 > len(view.config.members) and _instance(peer, name).role == "master":
+        if peer is not None and votes * 2 > len(view.config.members) and _is_primary(peer, name):
             return member.address
     return None
+
+
+def _is_primary(facts: NodeFacts, name: str) -> bool:
+    instance = _instance(facts, name)
+    return instance.error is None and instance.role == "master" and not instance.loading
 
 
 # ---------------------------------------------------------------- search

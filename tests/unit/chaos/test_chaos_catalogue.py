@@ -55,6 +55,7 @@ OTHERS = [
     "galera-stale-transfer",
     "redis-cache-two-primaries",
     "redis-session-two-primaries",
+    "redis-session-damaged",
     "files-split-brain",
 ]
 UNITS = {

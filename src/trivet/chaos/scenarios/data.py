@@ -31,6 +31,19 @@ for file in sst_in_progress wsrep_sst.pid; do
 done
 """
 
+# systemd waits for some seconds before it starts it again.
+DAMAGE_SESSION = """\
+systemctl kill --signal=KILL redis-session
+for file in /var/lib/redis/session/appendonlydir/*.incr.aof; do
+    for line in 1 2 3 4 5 6 7 8; do echo "noise that is no command"; done >"$file"
+done
+"""
+MEND_SESSION = """\
+systemctl stop redis-session
+rm -rf /var/lib/redis/session/appendonlydir
+systemctl start redis-session
+"""
+
 # On each brick another content and the claim that the two other copies are behind: no copy is innocent, no two agree.
 SPLIT = """\
 import os, struct, sys
@@ -49,13 +62,13 @@ open(os.path.join(index, "-".join(parts)), "a").close()
 
 
 def scenarios() -> Iterator[Scenario]:
-    """Galera's state file, a stale mark of a transfer, two primaries of each Redis, a file in split-brain."""
+    """Galera's state file, a stale mark of a transfer, two primaries of each Redis, a damaged copy, a split-brain."""
     yield Scenario(
         "galera-state-corrupted",
         GROUP,
         f"MariaDB of {Where.READER} killed, its grastate.dat overwritten with noise",
         Where.READER,
-        _database(KILL_DATABASE + f"head -c 512 /dev/urandom >{DATABASE}/grastate.dat"),
+        _on_the_victim(KILL_DATABASE + f"head -c 512 /dev/urandom >{DATABASE}/grastate.dat"),
         limit=REJOIN_SECONDS,
         mend=_mend_database,
     )
@@ -64,7 +77,7 @@ def scenarios() -> Iterator[Scenario]:
         GROUP,
         f"MariaDB of {Where.READER} killed, its position lost, the marks of a dead state transfer left",
         Where.READER,
-        _database(KILL_DATABASE + NO_POSITION + STALE_TRANSFER),
+        _on_the_victim(KILL_DATABASE + NO_POSITION + STALE_TRANSFER),
         limit=REJOIN_SECONDS,
         mend=_mend_database,
     )
@@ -78,6 +91,15 @@ def scenarios() -> Iterator[Scenario]:
             mend=_restart(f"redis-{instance}"),
         )
     yield Scenario(
+        "redis-session-damaged",
+        GROUP,
+        f"{Where.SESSION_REPLICA} killed, its append-only file overwritten with noise",
+        Where.SESSION_REPLICA,
+        _on_the_victim(DAMAGE_SESSION),
+        # A whole copy of what the primary holds.
+        mend=_on_the_victim(MEND_SESSION),
+    )
+    yield Scenario(
         "files-split-brain",
         GROUP,
         "a file with another content on every brick, each of which blames the others",
@@ -89,7 +111,7 @@ def scenarios() -> Iterator[Scenario]:
     )
 
 
-def _database(script: str) -> Act:
+def _on_the_victim(script: str) -> Act:
     def act(ground: Ground, aim: Aim) -> None:
         ground.on(aim.victim, script)
 
