@@ -62,10 +62,9 @@ def test_the_journal_is_asked_only_when_something_fell(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(falls, "run", run)
     monkeypatch.setattr(falls, "monotonic", lambda: 1000.0)
-    monkeypatch.setattr(Deadline, "units", lambda _deadline: {})
-    assert falls.collect(["nginx"], Deadline(1.0)) == {}
+    assert falls.collect(["nginx"], {}, 4.0) == {}
     assert asked == ["systemctl"]
-    falls.collect(["redis-cache"], Deadline(1.0))
+    falls.collect(["redis-cache"], {}, 4.0)
     assert asked == ["systemctl", "systemctl", "journalctl"]
 
 
@@ -74,8 +73,11 @@ def test_a_systemd_that_does_not_say_spoils_nothing(monkeypatch: pytest.MonkeyPa
         raise NoAnswer("systemctl did not end in 3.0 s")
 
     monkeypatch.setattr(falls, "run", run)
-    monkeypatch.setattr(Deadline, "units", lambda _deadline: {})
-    assert falls.collect(["nginx"], Deadline(1.0)) == {}
+    assert falls.collect(["nginx"], {}, 4.0) == {}
+
+
+def test_nobody_is_asked_when_no_time_is_left() -> None:
+    assert falls.collect(["nginx"], {}, 0.2) == {}
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,9 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         vote=vote(_content(LEASE_FILE), now),
         pause=in_force(_content(PAUSE_DIRECTORY / PAUSE_FLAG), now),
         units=states(config.units, deadline),
-        falls=falls.collect(config.units, deadline),
         clock=now,
+        # Last, since it takes no more than what is left.
+        falls=falls.collect(config.units, deadline.units(), deadline.left()),
     )
 
 

@@ -17,16 +17,25 @@ from trivet.health.flaps import FEWEST_FALLS, WINDOW_SECONDS
 
 RESTART_SCHEDULED = "5eb03494b6584870a536b337290809b3"
 """systemd's message that it starts a unit again (``sd-messages.h``: SD_MESSAGE_UNIT_RESTART_SCHEDULED)."""
+SECONDS = 2.0
+"""The longest that this takes: on a machine that is overloaded every program needs seconds."""
+_SPARE_SECONDS = 0.3
+"""What it leaves its caller."""
 _PROPERTIES = "Id,NRestarts,InactiveExitTimestampMonotonic"
 
 
-def collect(units: Iterable[str], deadline: Deadline) -> dict[str, tuple[float, ...]]:
+def collect(units: Iterable[str], loaded: Mapping[str, str], left_seconds: float) -> dict[str, tuple[float, ...]]:
     """Moments (epoch seconds) of the automatic starts of the last minutes, by unit; only of units that had some.
 
-    Nothing where systemd or its journal do not say: a host must not be unknown for that.
+    Nothing where systemd or its journal do not say in time: a host must not be unknown for that.
+
+    Args:
+        loaded: the units that systemd has loaded.
+        left_seconds: how long the caller can wait at most.
     """
+    deadline = Deadline(min(SECONDS, left_seconds - _SPARE_SECONDS))
     try:
-        names = full_names(units, deadline.units())
+        names = full_names(units, loaded)
         if fallen := fallen_lately(_shown(names, deadline), monotonic()):
             return starts({name: names[name] for name in fallen}, _scheduled(fallen, deadline))
     except NoAnswer:
