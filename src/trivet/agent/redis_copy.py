@@ -16,10 +16,11 @@ from pathlib import Path
 
 from trivet.agent.errors import AgentError
 from trivet.agent.galera import command
-from trivet.health.collectors.redis import RedisClient, RedisRefusal, parse_instance
-from trivet.health.config import REDIS_DIRECTORY, REDIS_PORTS, NodeConfig
+from trivet.health.config import REDIS_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
-from trivet.health.facts import RedisInstance
+from trivet.services.redis.collect import RedisClient, RedisRefusal, parse_instance
+from trivet.services.redis.contract import INSTANCES
+from trivet.services.redis.facts import RedisInstance
 
 HELPER = "/usr/local/lib/trivet/redis-node"
 """Role redis: corrects the role that the instance has saved, as before each of its starts."""
@@ -56,7 +57,7 @@ def take_anew(name: str, primary: str, config: NodeConfig, directory: Path = RED
     moved = ""
     try:
         damage = damage_of(home)
-        _refuse_a_primary(name, primary, home)
+        _refuse_a_primary(name, primary, home, config)
         _refuse_without_room(home, size)
         _primary_of(name, primary, config)
         moved = set_aside(home)
@@ -103,14 +104,14 @@ def set_aside(home: Path, kept: int = KEPT) -> str:
     return str(place)
 
 
-def _refuse_a_primary(name: str, primary: str, home: Path) -> None:
+def _refuse_a_primary(name: str, primary: str, home: Path, config: NodeConfig) -> None:
     """Make sure that it will start as a replica of the primary: an empty instance that starts as one loses everything.
 
     Raises:
         AgentError: its saved role is another.
     """
     command([HELPER, "role", name], SYSTEMD_SECONDS)
-    wanted = f"replicaof {primary} {REDIS_PORTS[name]}"
+    wanted = f"replicaof {primary} {config.terms[INSTANCES[name]]}"
     if not is_replica((home / "redis.conf").read_text(encoding="utf-8").splitlines(), wanted):
         raise AgentError(f"{home / 'redis.conf'} does not say {wanted}: it may be a primary, nothing was set aside")
 
@@ -163,7 +164,8 @@ def _wait_for_copy(name: str, primary: str, config: NodeConfig) -> float:
 def _ask(name: str, address: str, config: NodeConfig) -> RedisInstance | None:
     """What an instance says of itself; None when it does not answer."""
     try:
-        with RedisClient(address, REDIS_PORTS[name], config.redis_password, Deadline(CALL_SECONDS)) as client:
+        port = config.terms[INSTANCES[name]]
+        with RedisClient(address, port, config.redis_password, Deadline(CALL_SECONDS)) as client:
             return parse_instance(client.text("INFO"))
     except (NoAnswer, RedisRefusal):
         return None

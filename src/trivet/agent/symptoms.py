@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from trivet.agent.election import Election, MemberReport, Outcome, elect, recovers_itself
-from trivet.health.config import NodeConfig
+from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
 from trivet.health.facts import NodeFacts
 from trivet.health.flaps import flapping, journal_of
 from trivet.services.database.facts import DatabaseFacts
@@ -54,6 +54,14 @@ was not put in time) is no reason to restart it. ``ERROR 20xx`` are the errors o
 queue is full, since nobody accepts, is "temporarily unavailable"."""
 GATEWAY_TIMEOUTS = (0, 502, 504)
 """Answers of nginx whose cause is on its own node: none at all, or PHP-FPM gave none. 500 may be anybody's fault."""
+
+
+NEW_COPY_OF_DATABASE = (
+    f"systemctl stop mariadb && mv {MARIADB_DIRECTORY} {MARIADB_DIRECTORY}.damaged && "
+    f"install -d -o mysql -g mysql {MARIADB_DIRECTORY} && systemctl start mariadb"
+)
+"""With an empty directory a member asks the others for a whole copy (tried with MariaDB 10.11). Left to a human:
+what is set aside may not have room beside the copy, and whether it is needed no machine can tell."""
 
 
 class Kind(enum.StrEnum):
@@ -211,14 +219,23 @@ def _flapping(view: View) -> Iterator[Symptom]:
                 looks=1,
                 remedy=_fresh_copy(view, unit),
                 alone=True,
-                next_command=f"ssh {view.config.address} journalctl -u {journal_of(unit)} -n 50 --no-pager",
+                next_command=_why_it_falls(view, unit),
             )
+
+
+def _why_it_falls(view: View, unit: str) -> str:
+    """The command that shows why; for a member of Galera also what to do about damaged data: no machine may do that."""
+    ssh = f"ssh {view.config.address}"
+    command = f"{ssh} journalctl -u {journal_of(unit)} -n 50 --no-pager"
+    if unit != "mariadb" or not any(serves_database(facts) for facts in view.peers.values()):
+        return command
+    return f"{command}; if its data is damaged, have it take a whole copy of the others: {ssh} '{NEW_COPY_OF_DATABASE}'"
 
 
 def _fresh_copy(view: View, unit: str) -> Remedy | None:
     """A replica whose files are damaged has all it needs on its primary; nothing else that falls can be helped."""
     name = unit.removeprefix("redis-")
-    if name not in REDIS_PORTS:
+    if name not in INSTANCES:
         return None
     primary = _named_primary(view, name)
     return None if primary is None else Remedy(Kind.FRESH_COPY, (name, primary))

@@ -11,7 +11,7 @@ import pytest
 from trivet.agent import redis_copy
 from trivet.agent.errors import AgentError
 from trivet.agent.symptoms import Kind, Remedy, Symptom, symptoms
-from trivet.health.facts import RedisInstance, SentinelView
+from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
 
 PRIMARY = RedisInstance(role="master", used_memory=1000)
 REPLICA = RedisInstance(role="slave", primary_address="10.0.0.1", primary_link_up=True)
@@ -42,7 +42,7 @@ def test_a_primary_is_never_set_aside() -> None:
 
 def test_without_a_primary_that_serves_nothing_is_set_aside() -> None:
     cluster = views.healthy()
-    redis = cluster["n1"].redis
+    redis = cluster["n1"].of(RedisFacts)
     loading = {**redis.instances, "session": RedisInstance(role="master", loading=True)}
     assert flapping(views.change(cluster, "n1", "redis", instances=loading), "n2").remedy is None
     silent = {**redis.instances, "session": RedisInstance(error="no answer in 1.0 s")}
@@ -52,7 +52,7 @@ def test_without_a_primary_that_serves_nothing_is_set_aside() -> None:
 def test_during_a_failover_nothing_is_set_aside() -> None:
     cluster = views.healthy()
     busy = SentinelView(address="10.0.0.1", flags=("master", "failover_in_progress"), other_sentinels=2, quorum="OK")
-    sentinels = {**cluster["n3"].redis.sentinels, "session": busy}
+    sentinels = {**cluster["n3"].of(RedisFacts).sentinels, "session": busy}
     assert flapping(views.change(cluster, "n3", "redis", sentinels=sentinels), "n2").remedy is None
 
 

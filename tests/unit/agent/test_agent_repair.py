@@ -188,6 +188,25 @@ def test_nothing_is_repaired_where_the_flags_are_not_known(cluster: Cluster, nam
     assert acts(views.view(views.change(cluster, name, "host", error="systemctl did not end in 3.0 s"), name)) == []
 
 
+def test_a_member_that_falls_over_and_over_is_told_with_the_way_to_a_whole_copy_while_others_serve() -> None:
+    moments = (views.CLOCK - 30.0, views.CLOCK - 15.0)
+    fallen = views.change(
+        views.unit(views.healthy(), "n1", "mariadb", "activating"), "n1", "host", falls={"mariadb": moments}
+    )
+    [found] = [item for item in symptoms(views.view(fallen, "n1")) if item.problem == "flapping"]
+    assert found.remedy is None
+    assert found.next_command == (
+        "ssh 10.0.0.1 journalctl -u mariadb -n 50 --no-pager; if its data is damaged, have it take a whole copy of the "
+        "others: ssh 10.0.0.1 'systemctl stop mariadb && mv /var/lib/mysql /var/lib/mysql.damaged && "
+        "install -d -o mysql -g mysql /var/lib/mysql && systemctl start mariadb'"
+    )
+    alone = views.change(
+        views.unit(views.healthy(1), "n1", "mariadb", "activating"), "n1", "host", falls={"mariadb": moments}
+    )
+    [found] = [item for item in symptoms(views.view(alone, "n1")) if item.problem == "flapping"]
+    assert found.next_command == "ssh 10.0.0.1 journalctl -u mariadb -n 50 --no-pager"
+
+
 @pytest.mark.parametrize("unit", ["mariadb", "trivet-shared"])
 def test_what_tries_until_the_others_are_there_flaps_only_when_they_are(unit: str) -> None:
     moments = (views.CLOCK - 30.0, views.CLOCK - 15.0)
