@@ -14,6 +14,7 @@ import yaml
 from trivet.ansible.settings import ansible_environment, program
 from trivet.errors import InputError, TrivetError
 from trivet.model.environment import Environment
+from trivet.services.registry import secrets_of
 
 SECRET_NAMES = (
     "store_database_password",
@@ -23,6 +24,15 @@ SECRET_NAMES = (
 )
 ADDABLE = ("agent_channel_secret",)
 """Secrets of the nodes among themselves: an environment of an earlier release gets them when it converges."""
+
+
+def secret_names(environment: Environment) -> tuple[str, ...]:
+    """The secrets that the environment needs: those of every one, and those of the services that it may do without."""
+    return (*SECRET_NAMES, *_of_services(environment))
+
+
+def _of_services(environment: Environment) -> tuple[str, ...]:
+    return secrets_of(environment.terms)
 
 
 def secrets_file(environment: Environment) -> Path:
@@ -39,11 +49,12 @@ def ensure_secrets(environment: Environment) -> bool:
     """
     path = secrets_file(environment)
     if not path.exists():
-        _write(path, {name: secrets.token_urlsafe(24) for name in SECRET_NAMES})
+        _write(path, {name: secrets.token_urlsafe(24) for name in secret_names(environment)})
         return True
     present = _present(path)
-    check_secrets(environment, optional=ADDABLE)
-    added = {name: secrets.token_urlsafe(24) for name in ADDABLE if not present["trivet_secrets"].get(name)}
+    addable = (*ADDABLE, *_of_services(environment))
+    check_secrets(environment, optional=addable)
+    added = {name: secrets.token_urlsafe(24) for name in addable if not present["trivet_secrets"].get(name)}
     if added:
         _write(path, present["trivet_secrets"] | added, present)
     return bool(added)
@@ -62,9 +73,9 @@ def check_secrets(environment: Environment, optional: tuple[str, ...] = ()) -> N
             f"trivet converge {environment.label} generates them on a first run",
         )
     present = _present(path)["trivet_secrets"]
-    missing = [name for name in SECRET_NAMES if name not in optional and not present.get(name)]
+    missing = [name for name in secret_names(environment) if name not in optional and not present.get(name)]
     if missing:
-        addable = missing[0] in ADDABLE
+        addable = missing[0] in (*ADDABLE, *_of_services(environment))
         command = f"trivet converge {environment.label}" if addable else f"ansible-vault edit {path}"
         raise InputError(f"{path}: trivet_secrets.{missing[0]} is missing", command)
 

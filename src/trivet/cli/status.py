@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trivet.api import load_environment
-from trivet.api.verdict import SERVICES, Finding, State, Verdict, looking
+from trivet.api.verdict import Finding, State, Verdict, looking
 from trivet.cli.output import output_for
 from trivet.errors import InputError
 from trivet.model import Environment
@@ -65,7 +65,7 @@ def shown(environment: Environment, verdict: Verdict) -> Group:
         "overall",
         title=f"{environment.name}: {verdict.state.value}",
     )
-    for service in SERVICES:
+    for service in verdict.services:
         cells = []
         for name in (*(node.name for node in environment.machines), None):
             state = verdict.of(service, name)

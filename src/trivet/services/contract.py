@@ -213,6 +213,7 @@ class Contract:
         service: its word, the same in roles, ``status``, ``recover``, ``drain`` and the documents.
         drainable: whether a node can be asked to take no new work for it.
         enabled: the switch by which an environment has it; None where every environment does.
+        secrets: of ``trivet_secrets``, that only an environment with it needs. They are generated when it is turned on.
     """
 
     service: str
@@ -223,6 +224,7 @@ class Contract:
     backends: tuple[Backend, ...] = ()
     drainable: bool = False
     enabled: Switch | None = None
+    secrets: tuple[str, ...] = ()
 
     @property
     def terms(self) -> tuple[Term[int] | Term[Path] | Term[str] | Term[bool], ...]:

@@ -59,6 +59,16 @@ def lasting(settings: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items() if name in SETTINGS and not SETTINGS[name].changeable}
 
 
+def present(terms: Terms) -> tuple[str, ...]:
+    """The services that the environment has, in the order in which they are told."""
+    return tuple(contract.service for contract in terms.present(CONTRACTS))
+
+
+def secrets_of(terms: Terms) -> tuple[str, ...]:
+    """The secrets that a service of the environment needs, beside those that every environment has."""
+    return tuple(name for contract in terms.present(CONTRACTS) for name in contract.secrets)
+
+
 def opened(terms: Terms, peer: Peer, protocol: str = "tcp") -> list[str]:
     """The ports that the firewall opens to somebody, as nftables writes them, in the order of the contracts."""
     return [terms.span(port) for port in _ports(terms) if peer in port.peers and protocol in port.protocols]

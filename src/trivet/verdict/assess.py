@@ -13,7 +13,7 @@ from trivet.health.facts import ClusterFacts
 from trivet.health.findings import AS_IT_SHOULD_BE, Finding, State, worst
 from trivet.health.flaps import flapping, journal_of
 from trivet.services.parts import parts
-from trivet.services.registry import SERVICES, service_of_unit
+from trivet.services.registry import SERVICES, present, service_of_unit
 
 RULES = parts("rules", Rules)
 
@@ -27,6 +27,8 @@ class Verdict:
     unreachable: tuple[str, ...]
     findings: tuple[Finding, ...]
     """What is wrong, and notes (state healthy), by service in the order of a request's path."""
+    services: tuple[str, ...] = SERVICES
+    """Those that the environment has."""
 
     @property
     def state(self) -> State:
@@ -70,8 +72,8 @@ class Verdict:
             "environment": self.environment,
             "state": str(self.state),
             "exit_code": self.exit_code,
-            "services": {service: str(self.of(service)) for service in SERVICES},
-            "nodes": {node: {service: str(self.of(service, node)) for service in SERVICES} for node in self.nodes},
+            "services": {service: str(self.of(service)) for service in self.services},
+            "nodes": {node: {service: str(self.of(service, node)) for service in self.services} for node in self.nodes},
             "unreachable": list(self.unreachable),
             "findings": [{**asdict(finding), "state": str(finding.state)} for finding in self.findings],
         }
@@ -88,6 +90,7 @@ class Verdict:
             nodes=tuple(data["nodes"]),
             unreachable=tuple(data["unreachable"]),
             findings=tuple(Finding(**{**item, "state": State(item["state"])}) for item in data["findings"]),
+            services=tuple(data["services"]),
         )
 
 
@@ -99,12 +102,14 @@ def assess(expectation: Expectation, facts: ClusterFacts) -> Verdict:
         facts: what is known of each node, by name. An expected node that is missing here counts as unreachable.
     """
     cluster = Cluster(expectation, facts)
-    findings = tuple(finding for service in SERVICES for finding in _of_service(cluster, service))
+    services = present(expectation.terms)
+    findings = tuple(finding for service in services for finding in _of_service(cluster, service))
     return Verdict(
         environment=expectation.environment,
         nodes=tuple(node.name for node in expectation.machines),
         unreachable=tuple(cluster.unreachable()),
         findings=findings,
+        services=services,
     )
 
 

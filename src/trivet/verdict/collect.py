@@ -15,7 +15,7 @@ from trivet.health.external import Deadline, NoAnswer, NotRunning
 from trivet.health.facts import IdentityFacts, ServiceFacts
 from trivet.health.parallel import together
 from trivet.services.parts import parts
-from trivet.services.registry import lasting, settings_of
+from trivet.services.registry import SERVICES, lasting, present, settings_of
 
 TOTAL_SECONDS = 4.5
 """The longest that a collection takes."""
@@ -43,7 +43,8 @@ def collect_node(config: NodeConfig | Mapping[str, Any], collectors: Collectors 
     node = config if isinstance(config, NodeConfig) else NodeConfig.from_mapping(config)
     started = time.monotonic()
     deadline = Deadline(TOTAL_SECONDS)
-    wanted = {name: collectors[name] for name in collectors if not (node.web_only and name in MEMBERS_ONLY)}
+    absent = {*SERVICES} - {*present(node.terms)} | ({*MEMBERS_ONLY} if node.web_only else set())
+    wanted = {name: collectors[name] for name in collectors if name not in absent}
     questions = {name: partial(collector, node, deadline) for name, (collector, _) in wanted.items()}
     answers = together(questions, deadline.left())
     gathered = {name: asdict(facts_of(answers[name], kind)) for name, (_, kind) in wanted.items()}
