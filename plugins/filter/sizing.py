@@ -86,6 +86,7 @@ def sizing(node: dict[str, Any]) -> dict[str, int]:
         "redis_cache_maxmemory_mib": max(64, memory // 16),
         "redis_session_maxmemory_mib": max(64, memory // 24),
         "search_heap_mib": min(31744, max(256, memory // 8)),
+        "rabbitmq_memory_limit_mib": max(256, memory // 16),
         "haproxy_maxconn": max(2000, 1000 * cpus),
     }
 

@@ -25,6 +25,7 @@ from trivet.ansible import load_environment
 from trivet.ansible.secrets import SECRET_NAMES
 from trivet.paths import collections_path
 from trivet.scaling.record import Progress, Record, WebHost
+from trivet.services.registry import CONTRACTS
 
 init_plugin_loader(collections_path().split(":"))
 
@@ -35,7 +36,7 @@ INVENTORIES = ROOT / "inventories"
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 # As long as generated ones, and told apart by their names.
-SECRETS = {name: f"{name}-0123456789" for name in SECRET_NAMES}
+SECRETS = {name: f"{name}-0123456789" for name in (*SECRET_NAMES, *(n for c in CONTRACTS for n in c.secrets))}
 FACTS: dict[str, Any] = {
     "default_ipv4": {"interface": "eth0"},
     "processor_nproc": 2,

@@ -12,29 +12,30 @@ from typing import Any
 from trivet.health.config import NODE_FILE
 
 MODULES = {
-    "serve": "serve",
-    "session": "session",
-    "collect": "collect",
-    "compile": "compiled",
-    "drain": "drain",
-    "undrain": "drain",
-    "proxy": "proxy",
-    "gateway": "gateway",
-    "redis": "redis",
-    "galera": "galera",
-    "search": "search",
-    "gluster": "gluster",
-    "lease": "lease",
-    "units": "units",
-    "flags": "flags",
-    "journal": "journal",
-    "events": "events",
-    "pause": "pause",
-    "resume": "pause",
-    "heal": "heal",
-    "repair": "act",
+    "serve": "agent.serve",
+    "session": "agent.session",
+    "collect": "agent.collect",
+    "compile": "agent.compiled",
+    "drain": "agent.drain",
+    "undrain": "agent.drain",
+    "proxy": "agent.proxy",
+    "gateway": "agent.gateway",
+    "redis": "agent.redis",
+    "galera": "agent.galera",
+    "search": "agent.search",
+    "rabbitmq": "services.rabbitmq.command",
+    "gluster": "agent.gluster",
+    "lease": "agent.lease",
+    "units": "agent.units",
+    "flags": "agent.flags",
+    "journal": "agent.journal",
+    "events": "agent.events",
+    "pause": "agent.pause",
+    "resume": "agent.pause",
+    "heal": "agent.heal",
+    "repair": "agent.act",
 }
-"""Which module of this package has a command. Only that one is loaded: a hand-over waits for every import."""
+"""Which module of Trivet has a command. Only that one is loaded: a hand-over waits for every import."""
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -46,7 +47,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True)
     wanted = [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values())
     for name in wanted:
-        importlib.import_module(f"trivet.agent.{name}").add_commands(subparsers)
+        importlib.import_module(f"trivet.{name}").add_commands(subparsers)
     return parser
 
 

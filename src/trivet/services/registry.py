@@ -11,6 +11,7 @@ from trivet.services.database import contract as database
 from trivet.services.files import contract as files
 from trivet.services.gateway import contract as gateway
 from trivet.services.host import contract as host
+from trivet.services.rabbitmq import contract as rabbitmq
 from trivet.services.redis import contract as redis
 from trivet.services.search import contract as search
 from trivet.services.web import contract as web
@@ -21,6 +22,7 @@ CONTRACTS: tuple[Contract, ...] = (
     database.CONTRACT,
     redis.CONTRACT,
     search.CONTRACT,
+    rabbitmq.CONTRACT,
     files.CONTRACT,
     host.CONTRACT,
 )
@@ -96,7 +98,11 @@ def for_roles(terms: Terms) -> dict[str, Any]:
     return {
         **{term.name: _plain(terms, term) for contract in CONTRACTS for term in contract.terms},
         "settings": settings_of(terms),
-        "backends": {name: _backend(terms, backend) for name, backend in BACKENDS.items()},
+        "backends": {
+            backend.name: _backend(terms, backend)
+            for contract in terms.present(CONTRACTS)
+            for backend in contract.backends
+        },
         "firewall": {str(peer): {each: opened(terms, peer, each) for each in ("tcp", "udp")} for peer in Peer},
         "reserved_ports": reserved(terms),
     }
