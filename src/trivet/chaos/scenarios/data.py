@@ -9,11 +9,13 @@ from trivet.chaos.scenario import Act, Aim, Ground, Scenario, Where
 from trivet.services.database.contract import DATA_DIRECTORY
 from trivet.services.files.contract import BRICK, MOUNT, VOLUME
 from trivet.services.host.contract import NODE_FILE
+from trivet.services.redis.contract import DATA_DIRECTORY as REDIS_DIRECTORY
 from trivet.services.redis.contract import INSTANCES
 
 GROUP = "data"
 REJOIN_SECONDS = 300.0
 DATABASE = DATA_DIRECTORY.default
+SESSION_LOG = REDIS_DIRECTORY.default / "session/appendonlydir"
 SPLIT_FILE = "var/trivet-chaos-split-brain"
 SPLIT_SECONDS = 30.0
 
@@ -32,15 +34,15 @@ done
 """
 
 # systemd waits for some seconds before it starts it again.
-DAMAGE_SESSION = """\
+DAMAGE_SESSION = f"""\
 systemctl kill --signal=KILL redis-session
-for file in /var/lib/redis/session/appendonlydir/*.incr.aof; do
+for file in {SESSION_LOG}/*.incr.aof; do
     for line in 1 2 3 4 5 6 7 8; do echo "noise that is no command"; done >"$file"
 done
 """
-MEND_SESSION = """\
+MEND_SESSION = f"""\
 systemctl stop redis-session
-rm -rf /var/lib/redis/session/appendonlydir
+rm -rf {SESSION_LOG}
 systemctl start redis-session
 """
 
