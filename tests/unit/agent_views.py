@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from trivet.agent.election import MemberReport
-from trivet.agent.symptoms import View
 from trivet.health.config import NodeConfig
 from trivet.health.facts import Drain, Flag, HostFacts, LeaseMode, NodeFacts, Vote, by_name
+from trivet.node.symptom import View
+from trivet.services.database.election import MemberReport
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files.facts import BrickHeal, FilesFacts
 from trivet.services.gateway.facts import GatewayFacts

@@ -9,33 +9,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trivet.agent import redis_copy, search
-from trivet.agent.errors import AgentError
 from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
-from trivet.agent.galera import START_SECONDS, STOP_SECONDS, command
-from trivet.agent.gluster import gluster
-from trivet.agent.symptoms import Kind, Remedy
+from trivet.agent.symptoms import REPAIRS
 from trivet.health.config import NodeConfig
-from trivet.health.external import Deadline, NoAnswer
-from trivet.services.files.collect import brick_pids
-from trivet.services.files.contract import VOLUME
-from trivet.services.host import contract as host
-from trivet.services.redis.collect import RedisClient, RedisRefusal, parse_instance
-from trivet.services.redis.contract import INSTANCES
+from trivet.node.command import run_command
+from trivet.node.errors import AgentError
+from trivet.node.repair import Act
+from trivet.node.symptom import KILL, START, Remedy
 
-PROGRAM = str(host.AGENT_PROGRAM.default)
 SYSTEMD_SECONDS = 60.0
 SERVING_SECONDS = 100.0
 """How long a restarted unit is waited for, so that the next node does not restart its own meanwhile."""
-CALL_SECONDS = 3.0
 POLL_SECONDS = 1.0
 KEEPS_ITS_CHILDREN = ("glusterd",)
 """Units whose other processes are not theirs to end: the bricks outlive the management daemon."""
@@ -47,7 +37,7 @@ PHP_FPM = "php-fpm"
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``repair`` to the agent's command line."""
     repair = subparsers.add_parser("repair", help="one act of the healer, ordered by an operator's command")
-    repair.add_argument("kind", type=Kind, choices=tuple(Kind))
+    repair.add_argument("kind", choices=tuple(ACTS))
     repair.add_argument("arguments", nargs="*")
     repair.add_argument("--owner", required=True, help="who orders it (recorded)")
     repair.set_defaults(run=run_repair)
@@ -88,7 +78,7 @@ def service(unit: str) -> str:
 
 
 def _systemctl(verb: str, *words: str) -> None:
-    command(["systemctl", verb, *words], SYSTEMD_SECONDS)
+    run_command(["systemctl", verb, *words], SYSTEMD_SECONDS)
 
 
 def _start(units: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
@@ -124,87 +114,8 @@ def _wait_active(names: Sequence[str]) -> str:
     return f"not active yet after {SERVING_SECONDS:.0f} s"
 
 
-def _start_brick(_arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    # On a volume that is started this starts what is missing, and touches nothing else.
-    volume = config.terms[VOLUME]
-    gluster("volume", "start", volume, "force")
-    return f"started the missing processes of volume {volume}"
-
-
-def _restart_brick(arguments: Sequence[str], config: NodeConfig, data: Mapping[str, Any]) -> str:
-    for path in brick_pids(config.terms[VOLUME]):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(path.read_text(encoding="ascii"))
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"glusterfsd"):
-                os.kill(pid, signal.SIGKILL)
-    return f"killed the brick; {_start_brick(arguments, config, data)}"
-
-
-def _allow_allocation(_arguments: Sequence[str], _config: NodeConfig, data: Mapping[str, Any]) -> str:
-    which, flag = search.allocation(data)
-    if which == "all":
-        return "it was all already"
-    if flag is not None and flag.expires is not None:
-        raise AgentError(f"{flag.owner} has limited the allocation meanwhile")
-    search.allow_all(data)
-    return f"allocation of shards: all, instead of {which}"
-
-
-def _retry_allocation(_arguments: Sequence[str], _config: NodeConfig, data: Mapping[str, Any]) -> str:
-    search.request(data, "POST", "/_cluster/reroute?retry_failed=true&metric=none")
-    return "the cluster tries again to place its shards"
-
-
-def _follow(arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    name, primary = arguments
-    port = config.terms[INSTANCES[name]]
-    deadline = Deadline(CALL_SECONDS)
-    try:
-        with RedisClient(primary, port, config.redis_password, deadline) as client:
-            if parse_instance(client.text("INFO")).role != "master":
-                raise AgentError(f"{primary} is no primary of {name} any more")
-        with RedisClient(config.address, port, config.redis_password, deadline) as client:
-            client.ask("REPLICAOF", primary, str(port))
-            client.ask("CONFIG", "REWRITE")
-    except (NoAnswer, RedisRefusal) as problem:
-        raise AgentError(f"{name}: {problem}") from problem
-    return f"{name} follows {primary}"
-
-
-def _fresh_copy(arguments: Sequence[str], config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    name, primary = arguments
-    return redis_copy.take_anew(name, primary, config)
-
-
-def _settle(_arguments: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    apart("galera", "settle", seconds=STOP_SECONDS)
-    return "MariaDB is at rest, its position is known"
-
-
-def _bootstrap(arguments: Sequence[str], _config: NodeConfig, _data: Mapping[str, Any]) -> str:
-    apart("galera", "bootstrap", "--position", arguments[0], seconds=START_SECONDS)
-    return f"formed the primary component from {arguments[0]}"
-
-
-def apart(*words: str, seconds: float) -> str:
-    """Run a command of the agent in a transient unit: outside of this service's limits, and not ended with it.
-
-    Raises:
-        AgentError: it failed.
-    """
-    return command(["systemd-run", "--wait", "--pipe", "--quiet", "--collect", PROGRAM, *words], seconds).stdout
-
-
-Act = Callable[[Sequence[str], NodeConfig, Mapping[str, Any]], str]
-ACTS: dict[Kind, Act] = {
-    Kind.START: _start,
-    Kind.KILL: _kill,
-    Kind.START_BRICK: _start_brick,
-    Kind.RESTART_BRICK: _restart_brick,
-    Kind.ALLOW_ALLOCATION: _allow_allocation,
-    Kind.RETRY_ALLOCATION: _retry_allocation,
-    Kind.FOLLOW: _follow,
-    Kind.FRESH_COPY: _fresh_copy,
-    Kind.SETTLE: _settle,
-    Kind.BOOTSTRAP: _bootstrap,
+ACTS: dict[str, Act] = {
+    START: _start,
+    KILL: _kill,
+    **{name: act for repair in REPAIRS.values() for name, act in repair.acts.items()},
 }

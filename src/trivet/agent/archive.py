@@ -12,7 +12,9 @@ import json
 import zipfile
 from pathlib import Path
 
-PACKAGES = ("agent", "health", "services", "verdict")
+PACKAGES = ("agent", "health", "node", "services", "verdict")
+CONTROLLERS = ("turn.py", "faults.py")
+"""Parts of a service that only the controller has."""
 STARTER = """\
 import sys
 
@@ -54,6 +56,8 @@ def _sources(root: Path) -> dict[str, str]:
     contents = {"trivet/__init__.py": PACKAGE}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
+            if path.name in CONTROLLERS and package == "services":
+                continue
             contents[f"trivet/{path.relative_to(root).as_posix()}"] = path.read_text(encoding="utf-8")
     return contents
 

@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trivet.agent.errors import AgentError
 from trivet.health.config import Member, NodeConfig
+from trivet.node.errors import AgentError
 from trivet.services.host import contract as host
 
 PORT = host.AGENT_CHANNEL_PORT.default

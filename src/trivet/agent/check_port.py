@@ -14,7 +14,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
-from trivet.agent.haproxy import CHECK_PORT
+from trivet.services.proxy.haproxy import CHECK_PORT
 
 REQUEST_SECONDS = 2.0
 REQUEST_BYTES = 64

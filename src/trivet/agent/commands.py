@@ -18,13 +18,6 @@ MODULES = {
     "compile": "agent.compiled",
     "drain": "agent.drain",
     "undrain": "agent.drain",
-    "proxy": "agent.proxy",
-    "gateway": "agent.gateway",
-    "redis": "agent.redis",
-    "galera": "agent.galera",
-    "search": "agent.search",
-    "rabbitmq": "services.rabbitmq.command",
-    "gluster": "agent.gluster",
     "lease": "agent.lease",
     "units": "agent.units",
     "flags": "agent.flags",
@@ -34,6 +27,13 @@ MODULES = {
     "resume": "agent.pause",
     "heal": "agent.heal",
     "repair": "agent.act",
+    "proxy": "services.proxy.command",
+    "gateway": "services.gateway.command",
+    "galera": "services.database.command",
+    "redis": "services.redis.command",
+    "search": "services.search.command",
+    "rabbitmq": "services.rabbitmq.command",
+    "gluster": "services.files.command",
 }
 """Which module of Trivet has a command. Only that one is loaded: a hand-over waits for every import."""
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trivet.agent.errors import AgentError
+from trivet.node.errors import AgentError
 
 KEPT = 2
 """Processes that were started from the archive before still run for a moment."""

@@ -8,18 +8,17 @@ drained, and stays so until its gate has passed or the flag has expired.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
 from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
-from trivet.health.external import Deadline
-from trivet.services.redis import collect as redis
+from trivet.node.drain import Drain
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.services.parts import parts
 from trivet.services.registry import DRAINABLE
 
-REDIS_SECONDS = 3.0
 SERVICES = DRAINABLE
 
 
@@ -44,25 +43,23 @@ def run_drain(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
     """Set the flags."""
     if args.expires <= 0:
         raise AgentError("--expires needs a positive number of seconds")
-    if "redis" in selected(args.service):
-        refuse_primary(config)
+    _refuse(selected(args.service), config)
     flags = FlagFiles(DRAIN_DIRECTORY)
     changed = any(flags.get(service) is None for service in selected(args.service))
     drained = {service: asdict(flags.set(service, args.owner, args.expires)) for service in selected(args.service)}
     return {"drained": drained, "changed": changed}
 
 
-def refuse_primary(config: Mapping[str, Any]) -> None:
-    """Refuse to drain the Redis of a primary: the proxies go on using it, since they have no other.
+def _refuse(services: Iterable[str], config: Mapping[str, Any]) -> None:
+    """Ask those services that have a say whether they may be drained now.
 
     Raises:
-        AgentError: an instance here is the primary; names the command that hands it over.
+        AgentError: one may not.
     """
-    node = NodeConfig.from_mapping(config)
-    found = redis.collect(node, Deadline(REDIS_SECONDS))
-    for name, instance in found.instances.items():
-        if instance.role == "master":
-            raise AgentError(f"{node.name} is the primary of {name}: first `trivet-agent redis failover {name}`")
+    says = parts("drain", Drain)
+    for service in services:
+        if service in says:
+            says[service].refuse(NodeConfig.from_mapping(config))
 
 
 def run_undrain(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,13 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trivet.agent import act, galera, pulse
+from trivet.agent import act, pulse
 from trivet.agent.alerts import Alerts, alert_of, alerts_from
 from trivet.agent.channel import PORT, Channel, Untrusted, listening
-from trivet.agent.election import MemberReport, elect
-from trivet.agent.errors import AgentError
 from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
-from trivet.agent.flag_files import FlagFiles
 from trivet.agent.lease import VoteFile
 from trivet.agent.repair import (
     AGENT_OWNER,
@@ -46,13 +43,18 @@ from trivet.agent.repair import (
     memory_from_dict,
     memory_to_dict,
 )
-from trivet.agent.symptoms import Kind, View
 from trivet.agent.systemd import notify, watchdog_seconds
 from trivet.health.config import LEASE_FILE, PAUSE_DIRECTORY, PAUSE_FLAG, Member, NodeConfig
 from trivet.health.external import NoAnswer
 from trivet.health.facts import LeaseMode, NodeFacts
 from trivet.health.parallel import together
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.node.symptom import View
+from trivet.services.database import command as galera
+from trivet.services.database.election import MemberReport, elect
 from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.repair import BOOTSTRAP
 from trivet.services.host import contract as host
 from trivet.verdict.collect import PARTS, Collectors, collect_node
 from trivet.verdict.facts import facts_from_dict
@@ -359,9 +361,9 @@ class Healer:
         self._refuse_while_leased()
         if not action.needs_lease:
             return act.perform(remedy, self._config, self._data)
-        seconds = LONG_LEASE_SECONDS if remedy.kind is Kind.BOOTSTRAP else LEASE_SECONDS
+        seconds = LONG_LEASE_SECONDS if remedy.kind == BOOTSTRAP else LEASE_SECONDS
         with self._lease(f"repair of {action.symptom.subject}: {action.symptom.problem}", seconds):
-            if remedy.kind is Kind.BOOTSTRAP:
+            if remedy.kind == BOOTSTRAP:
                 self._elect_again(remedy.arguments[0])
             return act.perform(remedy, self._config, self._data)
 

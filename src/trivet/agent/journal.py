@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trivet.agent.errors import AgentError
+from trivet.node.errors import AgentError
 from trivet.services.host import contract as host
 
 JOURNAL_DIRECTORY = host.JOURNAL_DIRECTORY.default

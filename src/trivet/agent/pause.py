@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from trivet.agent.errors import AgentError
 from trivet.agent.events import EVENTS_DIRECTORY, EventJournal
-from trivet.agent.flag_files import FlagFiles
 from trivet.health.config import PAUSE_DIRECTORY, PAUSE_FLAG
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trivet.agent.drain import SERVICES as DRAINED_SERVICES
-from trivet.agent.symptoms import Kind, Symptom, View, symptoms
+from trivet.agent.symptoms import symptoms
 from trivet.health.decode import decode
 from trivet.health.facts import LeaseMode, NodeFacts
+from trivet.node.symptom import Symptom, View
 from trivet.services.registry import SERVICES
 
 AGENT_OWNER = "agent@"
@@ -61,7 +62,7 @@ class Incident:
     told: bool = False
     attempts: int = 0
     last_attempt: float | None = None
-    last_kind: Kind | None = None
+    last_kind: str | None = None
     gave_up: bool = False
     gone_since: float | None = None
     """Since when it is not seen any more; its attempts are remembered for a while."""
@@ -174,7 +175,7 @@ def _treat(draft: _Draft, incident: Incident) -> None:
     draft.memory[symptom.key] = incident
 
 
-def _attempt(draft: _Draft, incident: Incident, kind: Kind) -> Incident:
+def _attempt(draft: _Draft, incident: Incident, kind: str) -> Incident:
     if incident.attempts >= draft.policy.attempts:
         if not incident.gave_up:
             incident = replace(incident, gave_up=True)
@@ -191,7 +192,7 @@ def _due(incident: Incident, now: float, policy: Policy) -> bool:
     """Whether the pause after the last attempt is over; the next step of a repair needs none."""
     if incident.last_attempt is None or incident.symptom.remedy is None:
         return True
-    if incident.symptom.remedy.kind is not incident.last_kind and incident.attempts < policy.attempts:
+    if incident.symptom.remedy.kind != incident.last_kind and incident.attempts < policy.attempts:
         return True
     return now - incident.last_attempt >= policy.pause_after(incident.attempts)
 
@@ -317,4 +318,4 @@ def _incidents(data: Mapping[str, Any]) -> Iterator[tuple[str, Incident]]:
     for key, item in data.items():
         incident = decode(Incident, {**item, "last_kind": None, "symptom": {**item["symptom"], "remedy": None}})
         kind = item.get("last_kind")
-        yield key, replace(incident, last_kind=Kind(kind) if kind else None)
+        yield key, replace(incident, last_kind=str(kind) if kind else None)

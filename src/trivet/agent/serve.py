@@ -26,9 +26,11 @@ from typing import Any
 
 from trivet.agent.check_port import CheckPort, listening
 from trivet.agent.drain import SERVICES
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
-from trivet.agent.haproxy import (
+from trivet.agent.systemd import notify, watchdog_seconds
+from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.services.proxy.haproxy import (
     CHECK_PORT,
     DRAINED_ANSWER,
     HANDOVER_BACKEND,
@@ -41,9 +43,7 @@ from trivet.agent.haproxy import (
     real_servers,
     stat_command,
 )
-from trivet.agent.hold import AsyncRuntime, HoldPort
-from trivet.agent.systemd import notify, watchdog_seconds
-from trivet.health.config import DRAIN_DIRECTORY, NodeConfig
+from trivet.services.proxy.hold import AsyncRuntime, HoldPort
 
 KEEP_SECONDS = 2.0
 """How often overdue flags and holds are looked for; a hold lasts so much longer than its limit at most."""

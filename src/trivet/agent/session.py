@@ -36,7 +36,7 @@ def run_session(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[st
     """Answer until standard input ends."""
     with unhurried():
         for command in args.load:
-            importlib.import_module(f"trivet.agent.{MODULES[command]}")
+            importlib.import_module(f"trivet.{MODULES[command]}")
     _say(READY)
     answered = 0
     with _questions() as questions:

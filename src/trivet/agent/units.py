@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
 from trivet.health.config import DISABLED_UNITS_DIRECTORY
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
 
 SYSTEMD_SECONDS = 60.0
 

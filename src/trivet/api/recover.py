@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trivet.agent.election import MemberReport, elect
 from trivet.agent.repair import Decision, Memory, News, Policy, decide, owner, withheld
-from trivet.agent.symptoms import Remedy, Symptom, View, symptoms
+from trivet.agent.symptoms import symptoms
 from trivet.errors import InputError, RemoteError, TrivetError
 from trivet.health.config import Member, NodeConfig
 from trivet.health.facts import NodeFacts, Unreachable
 from trivet.model import Environment, Node
+from trivet.node.symptom import Remedy, Symptom, View
 from trivet.remote import Nodes, observe
 from trivet.run.recorded import Recorded, recorded
+from trivet.services.database.election import MemberReport, elect
 
 SERVICES = ("database", "redis", "search", "files")
 """What can be named: the words of a verdict."""
@@ -203,7 +204,7 @@ def _step(view: View, symptom: Symptom) -> Step:
 
 def order(remedy: Remedy) -> tuple[str, ...]:
     """The command of ``trivet-agent`` that does it."""
-    return ("repair", remedy.kind.value, *remedy.arguments)
+    return ("repair", remedy.kind, *remedy.arguments)
 
 
 class _Recovering:

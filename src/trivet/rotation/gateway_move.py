@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Moves a gateway address from one node to another without cutting a connection off.
 
-The steps and their reasons are in :mod:`trivet.agent.gateway`, which does the node's part of each.
+The steps and their reasons are in :mod:`trivet.services.gateway.command`, which does the node's part of each.
 """
 
 from __future__ import annotations

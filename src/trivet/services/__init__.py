@@ -9,8 +9,13 @@ its name (:mod:`trivet.services.parts`); a service that has nothing to say there
 - ``facts.py``: ``FACTS``, its kind of ``ServiceFacts``. What a node says of it; read by ``trivet.verdict.facts``.
 - ``collect.py``: ``COLLECT``, a ``Collect``. How a node finds that out; asked by ``trivet.verdict.collect``.
 - ``rules.py``: ``RULES``, a ``Rules``. What healthy means, pure; asked by ``trivet.verdict.assess``.
+- ``repair.py``: ``REPAIR``, a ``Repair``. Symptoms, what can be done about them, and cheap questions for the healer's
+  pulse; asked by ``trivet.agent.symptoms`` (which has the order), ``act`` and ``pulse``.
+- ``flags.py``: ``FLAGS``, a ``FlagKind`` by its name. What it sets on a node for a time; ``trivet.agent.flags``.
+- ``drain.py``: ``DRAIN``, a ``Drain``. What must be done before it may be drained; asked by ``trivet.agent.drain``.
+- ``command.py``: its words of ``trivet-agent``, listed in ``trivet.agent.commands``.
 
 What else is in a folder (a client, who holds which role) is the service's own. All of this is shipped to the nodes, so
-it uses the standard library and ``trivet.health`` alone. A service may look at the facts of another; ``proxy``, the
-HAProxy of each machine, is what most of them rest on.
+it uses the standard library, ``trivet.health`` and ``trivet.node`` alone. A service may look at the facts of another;
+``proxy``, the HAProxy of each machine, is what most of them rest on.
 """

@@ -14,8 +14,8 @@ import pytest
 
 from trivet.agent import channel
 from trivet.agent.channel import Channel, Untrusted, listening
-from trivet.agent.errors import AgentError
 from trivet.health.config import Member, NodeConfig
+from trivet.node.errors import AgentError
 
 SECRET = "a-secret-of-this-environment"
 MEMBERS = tuple(Member(f"n{n}", n, f"127.0.0.{n}") for n in (1, 2, 3))

@@ -14,9 +14,9 @@ import pytest
 
 from trivet.agent import check_port
 from trivet.agent.check_port import CheckPort, listening
-from trivet.agent.flag_files import FlagFiles
-from trivet.agent.hold import AsyncRuntime
 from trivet.agent.serve import Responder
+from trivet.node.flag_files import FlagFiles
+from trivet.services.proxy.hold import AsyncRuntime
 
 
 def run(talk: Callable[[int], Awaitable[Any]], replies: check_port.Replies) -> Any:

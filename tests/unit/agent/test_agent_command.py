@@ -108,7 +108,7 @@ def test_a_session_answers_one_command_after_the_other(
     node = tmp_path / "node.json"
     node.write_text('{"name": "n1"}')
     monkeypatch.setattr(commands, "NODE_FILE", node)
-    monkeypatch.setitem(commands.MODULES, "fake", "fake")
+    monkeypatch.setitem(commands.MODULES, "fake", "agent.fake")
     monkeypatch.setitem(sys.modules, "trivet.agent.fake", SimpleNamespace(add_commands=fake_command))  # type: ignore[arg-type]
     questions = ['["fake", "first"]', '["fake", "ill"]', '["no", "such"]', "nonsense", '["fake", "last"]']
     asked = tmp_path / "questions"

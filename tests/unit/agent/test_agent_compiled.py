@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from trivet.agent.compiled import KEPT, compile_archive, remove_old
-from trivet.agent.errors import AgentError
+from trivet.node.errors import AgentError
 
 
 def archive(folder: Path, source: str) -> Path:

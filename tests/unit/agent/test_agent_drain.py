@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from trivet.agent.drain import SERVICES, selected
-from trivet.agent.flag_files import FlagFiles
-from trivet.agent.haproxy import BACKEND_SERVICES
 from trivet.agent.serve import answer
+from trivet.node.flag_files import FlagFiles
+from trivet.services.proxy.haproxy import BACKEND_SERVICES
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.agent.election import MemberReport, Outcome, elect, evidence, formation, recovers_itself
 from trivet.health.config import Member
+from trivet.services.database.election import MemberReport, Outcome, elect, evidence, formation, recovers_itself
 
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
 OTHER_UUID = "8e2b4d63-0a6e-11ef-9f3e-0242ac120002"

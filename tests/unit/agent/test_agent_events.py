@@ -14,10 +14,10 @@ import pytest
 
 from trivet.agent import events, flags, pause
 from trivet.agent.alerts import Alerts, alert_of, alerts_from
-from trivet.agent.errors import AgentError
 from trivet.agent.events import EventJournal
 from trivet.agent.repair import News, Notice
-from trivet.agent.symptoms import Kind, Remedy, Symptom
+from trivet.node.errors import AgentError
+from trivet.node.symptom import START, Remedy, Symptom
 
 CONFIG = {"name": "n1"}
 
@@ -106,7 +106,7 @@ SYMPTOM = Symptom(
     problem="down",
     reason="nginx does not run (unit failed)",
     looks=2,
-    remedy=Remedy(Kind.START, ("nginx",)),
+    remedy=Remedy(START, ("nginx",)),
 )
 
 

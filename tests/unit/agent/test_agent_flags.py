@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import flags, gateway, search, serve, units
+from trivet.agent import flags, serve, units
 from trivet.agent import lease as lease_module
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
-from trivet.agent.hold import AsyncRuntime
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.services.gateway import command as gateway
+from trivet.services.proxy import flags as proxy_flags
+from trivet.services.proxy.hold import AsyncRuntime
+from trivet.services.search import command as search
 
 ADDRESS = "203.0.113.11"
 CONFIG: dict[str, Any] = {
@@ -80,8 +83,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setattr(module, "DISABLED_UNITS_DIRECTORY", made.units.directory)
     monkeypatch.setattr(units, "systemctl", made.systemctl)
     monkeypatch.setattr(search, "request", made.request)
-    monkeypatch.setattr(flags, "Runtime", lambda: made)
-    monkeypatch.setattr(flags, "unit_state", lambda _unit, _deadline: "active")
+    monkeypatch.setattr(proxy_flags, "Runtime", lambda: made)
+    monkeypatch.setattr(proxy_flags, "unit_state", lambda _unit, _deadline: "active")
     monkeypatch.setattr(gateway, "DIRECTORY", tmp_path / "gateway")
     monkeypatch.setattr(gateway, "held_addresses", lambda _config: [])
     monkeypatch.setattr(lease_module, "LEASE_FILE", tmp_path / "lease.json")
@@ -234,7 +237,7 @@ def test_a_flag_that_cannot_be_read_is_listed_and_cleared(world: World) -> None:
 
 def test_a_stopped_proxy_holds_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.held = True
-    monkeypatch.setattr(flags, "unit_state", lambda _unit, _deadline: "inactive")
+    monkeypatch.setattr(proxy_flags, "unit_state", lambda _unit, _deadline: "inactive")
     assert run("flags", "list")["flags"] == []
 
 

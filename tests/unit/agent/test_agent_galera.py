@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import galera
-from trivet.agent.errors import AgentError
 from trivet.health.config import NodeConfig
+from trivet.node.errors import AgentError
+from trivet.services.database import command as galera
 from trivet.services.database.facts import DatabaseFacts
 
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
@@ -83,7 +83,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(galera, "MARIADB_DIRECTORY", made.data)
     monkeypatch.setattr(galera, "POSITION_FILE", tmp_path / "run" / "position.json")
     monkeypatch.setattr(galera.database, "collect", made.collect)
-    monkeypatch.setattr(galera, "command", made.command)
+    monkeypatch.setattr(galera, "run_command", made.command)
     monkeypatch.setattr(galera, "server_runs", lambda: made.unit in ("active", "activating"))
     monkeypatch.setattr(galera, "listens", lambda address: address in made.elsewhere)
     return made
@@ -231,7 +231,7 @@ def test_an_interrupted_bootstrap_leaves_no_order_to_bootstrap(world: World, mon
             raise KeyboardInterrupt
         return plain(words, seconds)
 
-    monkeypatch.setattr(galera, "command", interrupted)
+    monkeypatch.setattr(galera, "run_command", interrupted)
     with pytest.raises(KeyboardInterrupt):
         galera.bootstrap(CONFIG, f"{UUID}:41")
     assert world.commands[-1] == "systemctl unset-environment _WSREP_NEW_CLUSTER"

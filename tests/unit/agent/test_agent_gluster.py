@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from trivet.agent.errors import AgentError
-from trivet.agent.gluster import pending_entries
+from trivet.node.errors import AgentError
+from trivet.services.files.command import pending_entries
 
 
 def answer(*counts: str) -> str:

@@ -5,16 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from trivet.agent.errors import AgentError
-from trivet.agent.haproxy import (
-    Server,
-    choose,
-    entry_commands,
-    parse_entry,
-    parse_stat,
-    real_servers,
-    refused,
-)
+from trivet.node.errors import AgentError
+from trivet.services.proxy.haproxy import Server, choose, entry_commands, parse_entry, parse_stat, real_servers, refused
 
 STAT = """# pxname,svname,scur,status,weight,act,bck,sid,check_status,addr,lastchg
 db_writer,one,3,UP,1,1,0,1,L7OK,10.0.0.1:3307,7

@@ -18,14 +18,15 @@ from agent_views import NAMES, UUID, Cluster
 
 from trivet.agent import heal
 from trivet.agent.alerts import Alerts
-from trivet.agent.errors import AgentError
 from trivet.agent.events import EventJournal
-from trivet.agent.flag_files import FlagFiles
 from trivet.agent.heal import Healer, Places, Settings
 from trivet.agent.lease import LeaseRefused, VoteFile
-from trivet.agent.symptoms import Kind, Remedy
 from trivet.health.config import Member, NodeConfig
 from trivet.health.facts import LeaseMode
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.node.symptom import START, Remedy
+from trivet.services.database.repair import BOOTSTRAP
 from trivet.services.files import collect as files
 
 SECRET = "a-secret-of-this-environment"
@@ -251,7 +252,7 @@ def test_beside_a_backup_a_node_is_repaired(world: World) -> None:
     for name in ("n1", "n2", "n3"):
         VoteFile(world.places(name).lease).acquire("backup", "nightly", 60.0, LeaseMode.NO_CHANGE)
     world.rounds(4)
-    assert world.acts == [("n2", Remedy(Kind.START, ("nginx",)))]
+    assert world.acts == [("n2", Remedy(START, ("nginx",)))]
 
 
 def test_beside_a_backup_the_elected_bootstraps(world: World) -> None:
@@ -260,7 +261,7 @@ def test_beside_a_backup_the_elected_bootstraps(world: World) -> None:
     for file in files:
         file.acquire("backup", "nightly", 60.0, LeaseMode.NO_CHANGE)
     world.rounds(5)
-    assert world.acts == [("n2", Remedy(Kind.BOOTSTRAP, (f"{UUID}:9",)))]
+    assert world.acts == [("n2", Remedy(BOOTSTRAP, (f"{UUID}:9",)))]
     # The healer gave its vote back, and the backup still has its own.
     for file in files:
         assert [file.release("agent@n2"), file.release("backup")] == [False, True]
@@ -277,7 +278,7 @@ def test_a_rotation_is_refused_while_a_healer_repairs(world: World) -> None:
 def test_a_stopped_service_is_started_once_and_told_once(world: World) -> None:
     world.cluster = views.stopped(world.cluster, "n2", "nginx")
     world.rounds(4)
-    assert world.acts == [("n2", Remedy(Kind.START, ("nginx",)))]
+    assert world.acts == [("n2", Remedy(START, ("nginx",)))]
     world.cluster = views.healthy()
     world.rounds(1)
     assert world.events("n2") == ["noticed", "repairs", "repaired", "resolved"]
@@ -289,7 +290,7 @@ def test_a_stopped_service_is_started_once_and_told_once(world: World) -> None:
 def test_the_elected_bootstraps_and_nobody_else(world: World) -> None:
     world.cluster = views.outage(7, 9, 8)
     world.rounds(5)
-    assert world.acts == [("n2", Remedy(Kind.BOOTSTRAP, (f"{UUID}:9",)))]
+    assert world.acts == [("n2", Remedy(BOOTSTRAP, (f"{UUID}:9",)))]
     wait_for(lambda: len(world.alerts) == 1)
     assert world.alerts[0]["incident"] == "test/cluster/database/galera/no primary component"
     assert (world.alerts[0]["node"], world.alerts[0]["human_needed"]) == ("n1", False)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from trivet.agent import hold
-from trivet.agent.haproxy import Server
-from trivet.agent.hold import AsyncRuntime, HoldPort, elect
+from trivet.services.proxy import hold
+from trivet.services.proxy.haproxy import Server
+from trivet.services.proxy.hold import AsyncRuntime, HoldPort, elect
 
 HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
 

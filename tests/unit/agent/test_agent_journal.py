@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from trivet.agent import journal
-from trivet.agent.errors import AgentError
+from trivet.node.errors import AgentError
 
 FIRST = {"seq": 1, "at": 1.5, "kind": "plan"}
 SECOND = {"seq": 2, "at": 2.25, "kind": "begin", "node": "n1"}

@@ -15,11 +15,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from trivet.agent.election import MemberReport, elect
 from trivet.agent.repair import Action, Memory, Policy, decide
-from trivet.agent.symptoms import Kind, View
 from trivet.health.facts import NodeFacts
+from trivet.node.symptom import KILL, START, View
+from trivet.services.database.election import MemberReport, elect
 from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.repair import BOOTSTRAP, SETTLE
 from trivet.services.proxy.facts import ProxiesFacts
 
 MEMBERS = views.config(1).members
@@ -243,15 +244,15 @@ class Outages(RuleBasedStateMachine):
         if action is None or action.symptom.remedy is None or not member.machine:
             return
         kind = action.symptom.remedy.kind
-        if kind is Kind.SETTLE and member.server != "primary":
+        if kind == SETTLE and member.server != "primary":
             self._stop(name)
             member.recovered = True
-        elif kind is Kind.BOOTSTRAP:
+        elif kind == BOOTSTRAP:
             self._bootstrap(name, action.symptom.remedy.arguments[0])
-        elif kind is Kind.START and member.server == "down":
+        elif kind == START and member.server == "down":
             member.server = "waiting"
             self._join(name)
-        elif kind is Kind.KILL:
+        elif kind == KILL:
             assert self.primary() - {name}, "the last one was taken away"
 
     def _bootstrap(self, name: str, position: str) -> None:

@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from trivet.agent import proxy
-from trivet.agent.errors import AgentError
-from trivet.agent.haproxy import DRAINED_ANSWER, TAKING_ANSWER, Server
-from trivet.agent.proxy import configured_places, release, settle, still_true
+from trivet.node.errors import AgentError
+from trivet.services.proxy import command as proxy
+from trivet.services.proxy.command import configured_places, release, settle, still_true
+from trivet.services.proxy.haproxy import DRAINED_ANSWER, TAKING_ANSWER, Server
 
 HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
 

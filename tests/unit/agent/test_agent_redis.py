@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import flags, redis
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
-from trivet.agent.redis import WITHHELD, Failover, RolesUnknown
+from trivet.agent import flags
 from trivet.health.config import NodeConfig
 from trivet.health.external import NoAnswer
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
+from trivet.services.redis import command as redis
 from trivet.services.redis import contract
+from trivet.services.redis import flags as redis_flags
 from trivet.services.redis.collect import RedisRefusal
+from trivet.services.redis.command import WITHHELD, Failover, RolesUnknown
 
 ADDRESSES = ONE, TWO, THREE = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 NODE = {
@@ -241,19 +243,19 @@ def test_a_sentinel_that_has_not_chosen_in_time_is_kept_from_promoting(
     world: World, noted: FlagFiles, failover: Failover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis, "CHOICE_SECONDS", 0.02)
-    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    monkeypatch.setattr(redis_flags, "NOMINATION_DIRECTORY", noted.directory)
     world.stands_still = True
     with pytest.raises(AgentError, match="promotes no replica of cache until its wait_start is over"):
         failover.nominate("a run")
     assert world.slaveof == WITHHELD
     # The timer does not give it back either, until the choice is over.
-    cleared, failed = flags.undo(flags.look_nominations(NODE), NODE)
+    cleared, failed = flags.undo(redis_flags.look_nominations(NODE), NODE)
     assert (cleared, len(failed), world.slaveof) == ([], 1, WITHHELD)
     world.stands_still = False
     while world.step != 3:
         world.master()
     assert "Sentinel promoted" not in world.told
-    assert flags.undo(flags.look_nominations(NODE), NODE)[1] == []
+    assert flags.undo(redis_flags.look_nominations(NODE), NODE)[1] == []
     assert (world.slaveof, noted.names()) == ("SLAVEOF", [])
 
 
@@ -349,10 +351,10 @@ def test_nobody_settles_on_a_node_that_there_is_not(failover: Failover) -> None:
 def test_a_nomination_that_was_left_behind_is_listed_and_undone(
     world: World, noted: FlagFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    monkeypatch.setattr(redis_flags, "NOMINATION_DIRECTORY", noted.directory)
     noted.set("session", "a run", -1.0)
     world.slaveof = WITHHELD
-    (listed,) = flags.look_nominations(NODE)
+    (listed,) = redis_flags.look_nominations(NODE)
     assert (listed.kind, listed.subject, listed.owner, listed.expired) == ("nomination", "session", "a run", True)
     cleared, failed = flags.undo([listed], NODE)
     assert (len(cleared), failed) == (1, [])
@@ -363,10 +365,10 @@ def test_a_nomination_that_was_left_behind_is_listed_and_undone(
 def test_a_nomination_stays_listed_until_sentinel_answers(
     world: World, noted: FlagFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flags, "NOMINATION_DIRECTORY", noted.directory)
+    monkeypatch.setattr(redis_flags, "NOMINATION_DIRECTORY", noted.directory)
     noted.set("cache", "a run", -1.0)
     world.silent.add((ONE, contract.SENTINEL_PORT.default))
-    cleared, failed = flags.undo(flags.look_nominations(NODE), NODE)
+    cleared, failed = flags.undo(redis_flags.look_nominations(NODE), NODE)
     assert cleared == []
     assert "promotes no replica of cache until it answers" in failed[0]
     assert noted.names() == ["cache"]

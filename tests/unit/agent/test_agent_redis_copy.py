@@ -8,10 +8,12 @@ from pathlib import Path
 import agent_views as views
 import pytest
 
-from trivet.agent import redis_copy
-from trivet.agent.errors import AgentError
-from trivet.agent.symptoms import Kind, Remedy, Symptom, symptoms
+from trivet.agent.symptoms import symptoms
+from trivet.node.errors import AgentError
+from trivet.node.symptom import Remedy, Symptom
+from trivet.services.redis import fresh_copy as redis_copy
 from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.redis.repair import FRESH_COPY
 
 PRIMARY = RedisInstance(role="master", used_memory=1000)
 REPLICA = RedisInstance(role="slave", primary_address="10.0.0.1", primary_link_up=True)
@@ -26,7 +28,7 @@ def flapping(cluster: views.Cluster, name: str, unit: str = "redis-session") -> 
 
 def test_a_replica_that_falls_over_and_over_takes_a_whole_copy_one_node_at_a_time() -> None:
     found = flapping(views.healthy(), "n2")
-    assert found.remedy == Remedy(Kind.FRESH_COPY, ("session", "10.0.0.1"))
+    assert found.remedy == Remedy(FRESH_COPY, ("session", "10.0.0.1"))
     assert found.alone
 
 
@@ -95,7 +97,7 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     made = Node(tmp_path)
-    monkeypatch.setattr(redis_copy, "command", made.command)
+    monkeypatch.setattr(redis_copy, "run_command", made.command)
     monkeypatch.setattr(redis_copy, "_ask", made.ask)
     monkeypatch.setattr(redis_copy, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(redis_copy, "COPY_SECONDS", 0.1)
@@ -137,7 +139,7 @@ def test_a_check_that_does_not_end_is_no_proof_of_damage(node: Node, monkeypatch
         if words[0] == "redis-check-aof":
             raise AgentError("redis-check-aof: Command timed out after 120 seconds")
 
-    monkeypatch.setattr(redis_copy, "command", command)
+    monkeypatch.setattr(redis_copy, "run_command", command)
     with pytest.raises(AgentError, match="timed out"):
         node.take_anew()
     assert node.untouched

@@ -12,7 +12,6 @@ from agent_views import CLOCK, NAMES, UUID, Cluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.agent.election import elect
 from trivet.agent.repair import (
     Action,
     Decision,
@@ -24,12 +23,18 @@ from trivet.agent.repair import (
     memory_to_dict,
     owner,
 )
-from trivet.agent.symptoms import Kind, Remedy, View, symptoms
+from trivet.agent.symptoms import symptoms
 from trivet.health.facts import Flag, LeaseMode
+from trivet.node.symptom import KILL, START, Remedy, View
+from trivet.services.database.election import elect
 from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.repair import BOOTSTRAP, SETTLE
 from trivet.services.files.facts import FilesFacts
+from trivet.services.files.repair import RESTART_BRICK, START_BRICK
 from trivet.services.redis.facts import RedisFacts, RedisInstance, SentinelView
+from trivet.services.redis.repair import FOLLOW
 from trivet.services.search.facts import SearchFacts
+from trivet.services.search.repair import ALLOW_ALLOCATION, RETRY_ALLOCATION
 
 POLICY = Policy()
 LOOK_SECONDS = 5.0
@@ -50,7 +55,7 @@ def acts(view: View, looks: int = 14) -> list[Action]:
     return [action for decision in watch(view, looks) for action in decision.actions]
 
 
-def remedies(view: View, looks: int = 15) -> set[tuple[Kind, tuple[str, ...]]]:
+def remedies(view: View, looks: int = 15) -> set[tuple[str, tuple[str, ...]]]:
     return {
         (action.symptom.remedy.kind, action.symptom.remedy.arguments)
         for action in acts(view, looks)
@@ -239,7 +244,7 @@ def test_a_state_transfer_is_never_disturbed(cluster: Cluster, name: str) -> Non
     assert all(action.symptom.service != "database" for action in acts(views.view(receiving, name)))
     for other in set(NAMES) - {name}:
         for action in acts(views.view(receiving, other)):
-            assert action.symptom.remedy and action.symptom.remedy.kind not in (Kind.SETTLE, Kind.BOOTSTRAP)
+            assert action.symptom.remedy and action.symptom.remedy.kind not in (SETTLE, BOOTSTRAP)
 
 
 @given(clusters(), st.sampled_from(NAMES))
@@ -247,7 +252,7 @@ def test_a_unit_on_its_way_is_left_alone_unless_the_whole_cluster_is_down(cluste
     for action in acts(views.view(cluster, name)):
         remedy = action.symptom.remedy
         assert remedy is not None
-        if remedy.kind in (Kind.START, Kind.KILL):
+        if remedy.kind in (START, KILL):
             assert all(cluster[name].host.units[unit] in ("active", "inactive", "failed") for unit in remedy.arguments)
 
 
@@ -284,7 +289,7 @@ def test_what_is_taken_away_is_served_by_somebody_else(cluster: Cluster, name: s
     view = views.view(cluster, name)
     for action in acts(view):
         remedy = action.symptom.remedy
-        if remedy is not None and remedy.kind is Kind.KILL:
+        if remedy is not None and remedy.kind == KILL:
             assert action.needs_lease
             if remedy.arguments == ("mariadb",):
                 assert any(
@@ -335,14 +340,14 @@ def test_a_proxy_that_hangs_is_restarted_sooner_since_nobody_takes_its_address()
     cluster = views.silent(views.healthy(), "n2", "proxies")
     first, second = watch(views.view(cluster, "n2"), 2)
     assert first.actions == ()
-    assert [action.symptom.remedy for action in second.actions] == [Remedy(Kind.KILL, ("haproxy",))]
+    assert [action.symptom.remedy for action in second.actions] == [Remedy(KILL, ("haproxy",))]
     assert all(action.needs_lease for action in second.actions)
     assert acts(views.view(cluster, "n1")) == []
 
 
 def test_a_keepalived_that_does_not_turn_is_killed_while_another_takes_the_addresses() -> None:
     cluster = views.change(views.healthy(), "n2", "gateway", keepalived_silent=30.0)
-    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("keepalived",))}
+    assert remedies(views.view(cluster, "n2")) == {(KILL, ("keepalived",))}
     assert acts(views.view(cluster, "n1")) == []
     for name in ("n1", "n3"):
         cluster = views.change(cluster, name, "gateway", keepalived_silent=30.0)
@@ -351,7 +356,7 @@ def test_a_keepalived_that_does_not_turn_is_killed_while_another_takes_the_addre
 
 def test_nobody_kills_the_last_one() -> None:
     cluster = views.silent(views.silent(views.healthy(), "n1", "search"), "n2", "search")
-    assert remedies(views.view(cluster, "n1")) == {(Kind.KILL, ("opensearch",))}
+    assert remedies(views.view(cluster, "n1")) == {(KILL, ("opensearch",))}
     cluster = views.silent(cluster, "n3", "search")
     for name in NAMES:
         assert acts(views.view(cluster, name)) == []
@@ -362,23 +367,23 @@ def test_nobody_kills_the_last_one() -> None:
 
 def test_a_single_node_has_nobody_to_ask() -> None:
     cluster = views.silent(views.healthy(1), "n1", "search")
-    assert remedies(views.view(cluster, "n1")) == {(Kind.KILL, ("opensearch",))}
-    assert remedies(views.view(views.database_down(views.healthy(1), "n1"), "n1")) == {(Kind.START, ("mariadb",))}
+    assert remedies(views.view(cluster, "n1")) == {(KILL, ("opensearch",))}
+    assert remedies(views.view(views.database_down(views.healthy(1), "n1"), "n1")) == {(START, ("mariadb",))}
 
 
 def test_brick_self_heal_and_mount_come_back() -> None:
     cluster = views.healthy()
     for facts in ({"brick_online": False}, {"self_heal_online": False}):
         broken = views.change(cluster, "n2", "files", **facts)
-        assert remedies(views.view(broken, "n2")) == {(Kind.START_BRICK, ())}
+        assert remedies(views.view(broken, "n2")) == {(START_BRICK, ())}
     # Seen of a frozen brick: the report of what is to heal does not end either.
     unheard = {"bricks_unheard": ("10.0.0.2",), "heal": (), "heal_error": "gluster did not end in 3.0 s"}
-    assert remedies(views.view(views.change(cluster, "n2", "files", **unheard), "n2")) == {(Kind.RESTART_BRICK, ())}
+    assert remedies(views.view(views.change(cluster, "n2", "files", **unheard), "n2")) == {(RESTART_BRICK, ())}
     assert remedies(views.view(views.change(cluster, "n1", "files", **unheard), "n1")) == set()
     two = views.change(cluster, "n2", "files", bricks_unheard=("10.0.0.1", "10.0.0.2"))
     assert remedies(views.view(two, "n2")) == set(), "the other two copies must be there"
     lost = views.change(cluster, "n2", "files", mounted=False, writable=False)
-    assert remedies(views.view(lost, "n2")) == {(Kind.KILL, ("trivet-shared",))}
+    assert remedies(views.view(lost, "n2")) == {(KILL, ("trivet-shared",))}
 
 
 def test_a_limit_of_the_allocation_that_nobody_owns_is_lifted_by_one_node() -> None:
@@ -386,7 +391,7 @@ def test_a_limit_of_the_allocation_that_nobody_owns_is_lifted_by_one_node() -> N
     for name in NAMES:
         cluster = views.change(cluster, name, "search", allocation="primaries")
     acting = {name: remedies(views.view(cluster, name)) for name in NAMES}
-    assert acting == {"n1": {(Kind.ALLOW_ALLOCATION, ())}, "n2": set(), "n3": set()}
+    assert acting == {"n1": {(ALLOW_ALLOCATION, ())}, "n2": set(), "n3": set()}
     owned = Flag(owner="alice", expires=CLOCK + 60)
     for name in NAMES:
         cluster = views.change(cluster, name, "search", allocation_flag=owned)
@@ -397,7 +402,7 @@ def test_exhausted_retries_are_tried_again_when_nothing_moves() -> None:
     cluster = views.healthy()
     for name in NAMES:
         cluster = views.change(cluster, name, "search", unassigned_shards=2, status="yellow")
-    assert remedies(views.view(cluster, "n1")) == {(Kind.RETRY_ALLOCATION, ())}
+    assert remedies(views.view(cluster, "n1")) == {(RETRY_ALLOCATION, ())}
     for busy in ({"initializing_shards": 1}, {"relocating_shards": 1}, {"delayed_shards": 1}, {"nodes": 2}):
         assert acts(views.view(views.change(cluster, "n1", "search", **busy), "n1")) == []
 
@@ -410,7 +415,7 @@ def second_primary() -> Cluster:
 
 def test_a_second_redis_primary_follows_the_one_that_most_sentinels_name() -> None:
     cluster = second_primary()
-    assert remedies(views.view(cluster, "n2")) == {(Kind.FOLLOW, ("cache", "10.0.0.1"))}
+    assert remedies(views.view(cluster, "n2")) == {(FOLLOW, ("cache", "10.0.0.1"))}
     assert acts(views.view(cluster, "n1")) == [] == acts(views.view(cluster, "n3"))
 
 
@@ -437,7 +442,7 @@ def test_at_most_one_primary_is_left_without_being_demoted(cluster: Cluster) -> 
         for name, actions in acting.items():
             for action in actions:
                 remedy = action.symptom.remedy
-                if remedy is not None and remedy.kind is Kind.FOLLOW and remedy.arguments[0] == instance:
+                if remedy is not None and remedy.kind == FOLLOW and remedy.arguments[0] == instance:
                     demoted.add(name)
                     followed.add(remedy.arguments[1])
         assert len(followed) <= 1
@@ -482,10 +487,10 @@ def test_only_the_elected_bootstraps_and_only_after_an_outage(cluster: Cluster) 
     for name, actions in everybody(cluster).items():
         for action in actions:
             remedy = action.symptom.remedy
-            if remedy is None or remedy.kind not in (Kind.BOOTSTRAP, Kind.SETTLE):
+            if remedy is None or remedy.kind not in (BOOTSTRAP, SETTLE):
                 continue
             assert not any(report.primary for report in reports.values())
-            if remedy.kind is Kind.BOOTSTRAP:
+            if remedy.kind == BOOTSTRAP:
                 election = elect(views.config(1).members, reports)
                 assert election.acts(name) and remedy.arguments == (election.position,)
                 assert action.needs_lease
@@ -496,7 +501,7 @@ def test_only_the_elected_bootstraps_and_only_after_an_outage(cluster: Cluster) 
 def test_after_a_clean_stop_of_all_the_most_advanced_bootstraps() -> None:
     cluster = views.outage(7, 9, 8)
     acting = {name: remedies(views.view(cluster, name)) for name in NAMES}
-    assert acting == {"n1": set(), "n2": {(Kind.BOOTSTRAP, (f"{UUID}:9",))}, "n3": set()}
+    assert acting == {"n1": set(), "n2": {(BOOTSTRAP, (f"{UUID}:9",))}, "n3": set()}
 
 
 @pytest.mark.parametrize("missing", NAMES)
@@ -516,14 +521,14 @@ def test_with_a_missing_member_nobody_bootstraps_and_the_evidence_is_told(missin
 def test_who_waits_for_its_cluster_settles_and_then_the_winner_acts() -> None:
     cluster = views.outage(-1, 9, 8)
     waiting = views.database_down(cluster, "n3", 8, state="activating")
-    assert remedies(views.view(waiting, "n3")) == {(Kind.SETTLE, ())}
-    assert remedies(views.view(waiting, "n1")) == {(Kind.SETTLE, ())}
+    assert remedies(views.view(waiting, "n3")) == {(SETTLE, ())}
+    assert remedies(views.view(waiting, "n1")) == {(SETTLE, ())}
     assert remedies(views.view(waiting, "n2")) == set()
     settled = views.outage(10, 9, 8)
     decisions = watch(views.view(waiting, "n1"), 4)
     memory = decisions[-1].memory
     after = decide(views.view(settled, "n1"), memory, 1030.0, POLICY)
-    assert [action.symptom.remedy.kind for action in after.actions if action.symptom.remedy] == [Kind.BOOTSTRAP]
+    assert [action.symptom.remedy.kind for action in after.actions if action.symptom.remedy] == [BOOTSTRAP]
 
 
 def test_pc_recovery_comes_first() -> None:
@@ -539,7 +544,7 @@ def test_pc_recovery_comes_first() -> None:
 def test_a_cluster_whose_agents_are_dead_is_not_down() -> None:
     """The own HAProxy finds the databases of the others ready: a stopped one joins them as always."""
     cluster = views.database_down(views.healthy(), "n2")
-    assert remedies(views.view(cluster, "n2", heard=set())) == {(Kind.START, ("mariadb",))}
+    assert remedies(views.view(cluster, "n2", heard=set())) == {(START, ("mariadb",))}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -629,7 +634,7 @@ def test_the_time_of_a_rotation_does_not_count() -> None:
 
 def test_the_lease_of_another_agent_does_not_stop_what_needs_none() -> None:
     cluster = views.leased(views.stopped(views.healthy(), "n2", "nginx"), "n2", by="agent@n1")
-    assert remedies(views.view(cluster, "n2")) == {(Kind.START, ("nginx",))}
+    assert remedies(views.view(cluster, "n2")) == {(START, ("nginx",))}
 
 
 def test_one_thing_at_a_time_is_taken_away() -> None:
@@ -658,19 +663,19 @@ def test_a_primary_component_is_taken_on_the_word_of_a_member_too() -> None:
     cluster = views.database_down(views.healthy(), "n2")
     cluster = views.change(cluster, "n2", "proxies", error="nobody listens on /run/haproxy/admin.sock", down=True)
     cluster = views.stopped(cluster, "n2", "haproxy")
-    assert remedies(views.view(cluster, "n2")) == {(Kind.START, ("mariadb",)), (Kind.START, ("haproxy",))}
+    assert remedies(views.view(cluster, "n2")) == {(START, ("mariadb",)), (START, ("haproxy",))}
 
 
 def test_pages_that_wait_for_the_shared_files_are_not_php_s_fault() -> None:
     cluster = views.silent(views.silent(views.healthy(), "n2", "web"), "n2", "mount")
-    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("trivet-shared",))}
+    assert remedies(views.view(cluster, "n2")) == {(KILL, ("trivet-shared",))}
 
 
 def test_pages_that_wait_for_a_proxy_that_hangs_are_not_php_s_fault() -> None:
     # As seen of a frozen HAProxy: the queue of its socket is full.
     error = "/run/haproxy/admin.sock: [Errno 11] Resource temporarily unavailable"
     cluster = views.change(views.silent(views.healthy(), "n2", "web"), "n2", "proxies", error=error)
-    assert remedies(views.view(cluster, "n2")) == {(Kind.KILL, ("haproxy",))}
+    assert remedies(views.view(cluster, "n2")) == {(KILL, ("haproxy",))}
 
 
 def test_pages_that_wait_for_a_database_that_nobody_serves_are_not_php_s_fault() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import search
 from trivet.agent.commands import build_parser
-from trivet.agent.errors import AgentError
+from trivet.node.errors import AgentError
 from trivet.services.files.contract import BRICK_PORTS
+from trivet.services.search import command as search
 
 CONFIG: dict[str, Any] = {
     "name": "node-1",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import gateway
+from trivet.services.gateway import command as gateway
 
 FIRST, SECOND = "203.0.113.11", "203.0.113.12"
 CONFIG: dict[str, Any] = {

@@ -10,8 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.agent.errors import AgentError
 from trivet.health.config import NodeConfig
+from trivet.node.errors import AgentError
 from trivet.services.files.contract import VOLUME
 
 COMMAND_SECONDS = 60.0

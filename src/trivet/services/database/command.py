@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``galera …``: this node's member of the Galera cluster, and its part in forming the primary component anew.
 
-Who may bootstrap is decided in :mod:`trivet.agent.election`; here is what a member says, and what it does.
+Who may bootstrap is decided in :mod:`trivet.services.database.election`; here is what a member says, and what it does.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import json
 import os
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from trivet.agent.election import MemberReport, elect, formation, known
-from trivet.agent.errors import AgentError
 from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline
+from trivet.node.command import run_command
+from trivet.node.errors import AgentError
 from trivet.services.database import collect as database
 from trivet.services.database import contract
+from trivet.services.database.election import MemberReport, elect, formation, known
 from trivet.services.database.facts import DatabaseFacts
 
 SECONDS = 5.0
@@ -187,15 +187,15 @@ def stop(config: NodeConfig, *, waits: bool) -> None:
     Raises:
         AgentError: systemd does not do it.
     """
-    command(["systemctl", "stop", "--no-block", database.UNIT], SECONDS)
+    run_command(["systemctl", "stop", "--no-block", database.UNIT], SECONDS)
     began = time.monotonic()
     while server_runs() and time.monotonic() - began < STOP_SECONDS:
         if waits and time.monotonic() - began > WAITING_SECONDS and still_waits(config):
-            command(["systemctl", "kill", "--signal=KILL", database.UNIT], SECONDS)
+            run_command(["systemctl", "kill", "--signal=KILL", database.UNIT], SECONDS)
             waits = False
         time.sleep(STOP_POLL_SECONDS)
     # The unit's own clean-up follows; without a job left this returns at once.
-    command(["systemctl", "stop", database.UNIT], STOP_SECONDS)
+    run_command(["systemctl", "stop", database.UNIT], STOP_SECONDS)
 
 
 def still_waits(config: NodeConfig) -> bool:
@@ -213,7 +213,7 @@ def recover() -> None:
         AgentError: it does not.
     """
     words = ["mariadbd", "--user=mysql", "--wsrep-recover", "--disable-log-error"]
-    done = command(words, RECOVER_SECONDS)
+    done = run_command(words, RECOVER_SECONDS)
     found = _RECOVERED.findall(done.stderr + done.stdout)
     if not found:
         raise AgentError(
@@ -264,10 +264,10 @@ def bootstrap(config: NodeConfig, position: str) -> MemberReport:
         raise AgentError(f"MariaDB runs on {', '.join(running)}: `trivet-agent galera settle` there first")
     allow_bootstrap(MARIADB_DIRECTORY / "grastate.dat", said)
     try:
-        command(["galera_new_cluster"], START_SECONDS)
+        run_command(["galera_new_cluster"], START_SECONDS)
     finally:
         # The script does it too, unless it is interrupted; then the next start of any kind would bootstrap.
-        command(["systemctl", "unset-environment", _NEW_CLUSTER], SECONDS)
+        run_command(["systemctl", "unset-environment", _NEW_CLUSTER], SECONDS)
     return report(config)
 
 
@@ -325,22 +325,3 @@ def _has_content(path: Path) -> bool:
         return path.stat().st_size > 0
     except FileNotFoundError:
         return False
-
-
-def command(words: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end.
-
-    Raises:
-        AgentError: it failed, or did not end in time.
-    """
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", env=environment, timeout=seconds, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise AgentError(f"{' '.join(words)}: {problem}") from problem
-    if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise AgentError(f"{' '.join(words)}: {last[-1] if last else f'exit code {done.returncode}'}")
-    return done

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from trivet.agent.errors import AgentError
-from trivet.agent.galera import command
 from trivet.health.config import REDIS_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.node.command import run_command
+from trivet.node.errors import AgentError
 from trivet.services.redis.collect import RedisClient, RedisRefusal, parse_instance
 from trivet.services.redis.contract import INSTANCES
 from trivet.services.redis.facts import RedisInstance
@@ -53,7 +53,7 @@ def take_anew(name: str, primary: str, config: NodeConfig, directory: Path = RED
     unit, home = f"redis-{name}", directory / name
     size = _primary_of(name, primary, config).used_memory
     # It falls over and over: between two falls it must not read what is being moved.
-    command(["systemctl", "stop", unit], SYSTEMD_SECONDS)
+    run_command(["systemctl", "stop", unit], SYSTEMD_SECONDS)
     moved = ""
     try:
         damage = damage_of(home)
@@ -62,7 +62,7 @@ def take_anew(name: str, primary: str, config: NodeConfig, directory: Path = RED
         _primary_of(name, primary, config)
         moved = set_aside(home)
     finally:
-        command(["systemctl", "start", "--no-block", unit], SYSTEMD_SECONDS)
+        run_command(["systemctl", "start", "--no-block", unit], SYSTEMD_SECONDS)
     seconds = _wait_for_copy(name, primary, config)
     return f"{damage}; set aside in {moved}; {name} has a whole copy of {primary} after {seconds:.0f} s"
 
@@ -75,7 +75,7 @@ def damage_of(home: Path) -> str:
     """
     for words in checks(home):
         try:
-            command(words, CHECK_SECONDS)
+            run_command(words, CHECK_SECONDS)
         except AgentError as problem:
             if "did not" not in str(problem) and "timed out" not in str(problem):
                 return f"{Path(words[-1]).name} is damaged"
@@ -110,7 +110,7 @@ def _refuse_a_primary(name: str, primary: str, home: Path, config: NodeConfig) -
     Raises:
         AgentError: its saved role is another.
     """
-    command([HELPER, "role", name], SYSTEMD_SECONDS)
+    run_command([HELPER, "role", name], SYSTEMD_SECONDS)
     wanted = f"replicaof {primary} {config.terms[INSTANCES[name]]}"
     if not is_replica((home / "redis.conf").read_text(encoding="utf-8").splitlines(), wanted):
         raise AgentError(f"{home / 'redis.conf'} does not say {wanted}: it may be a primary, nothing was set aside")

@@ -10,10 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trivet.agent.errors import AgentError
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG, NodeConfig
 from trivet.health.facts import Flag
 from trivet.health.http import OK, Response, exchange
+from trivet.node.errors import AgentError
 from trivet.services.search.collect import allocation_of
 from trivet.services.search.contract import HTTP_PORT
 

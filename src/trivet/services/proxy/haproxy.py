@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trivet.agent.errors import AgentError
 from trivet.health.config import HAPROXY_SOCKET
+from trivet.node.errors import AgentError
 from trivet.services.database import contract as database
 from trivet.services.gateway import contract as gateway
 from trivet.services.host import contract as host

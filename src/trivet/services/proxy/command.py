@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trivet.agent.errors import AgentError
-from trivet.agent.haproxy import (
+from trivet.node.errors import AgentError
+from trivet.services.gateway import contract as gateway
+from trivet.services.proxy.haproxy import (
     ANSWER_SECONDS,
     BACKEND_SERVICES,
     CHECK_PORT,
@@ -36,7 +37,6 @@ from trivet.agent.haproxy import (
     real_servers,
     stat_command,
 )
-from trivet.services.gateway import contract as gateway
 
 CONFIGURATION = gateway.HAPROXY_FILE.default
 STATE_FILE = gateway.HAPROXY_STATE_FILE.default

@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from trivet.agent.errors import AgentError
-from trivet.agent.haproxy import (
+from trivet.health.config import HAPROXY_SOCKET
+from trivet.node.errors import AgentError
+from trivet.services.proxy.haproxy import (
     ANSWER_SECONDS,
     HANDOVER_BACKEND,
     STICKY_BACKEND,
@@ -30,7 +31,6 @@ from trivet.agent.haproxy import (
     refused,
     stat_command,
 )
-from trivet.health.config import HAPROXY_SOCKET
 
 HOLD_SECONDS = 20.0
 """The longest that a connection is held."""

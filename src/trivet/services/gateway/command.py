@@ -57,8 +57,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trivet.agent.errors import AgentError
 from trivet.health.config import GATEWAY_DIRECTORY
+from trivet.node.errors import AgentError
 
 DIRECTORY = GATEWAY_DIRECTORY
 SYSCTLS = Path("/proc/sys/net/ipv4")

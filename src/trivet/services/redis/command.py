@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from trivet.agent.errors import AgentError
-from trivet.agent.flag_files import FlagFiles
 from trivet.health.config import NOMINATION_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.node.errors import AgentError
+from trivet.node.flag_files import FlagFiles
 from trivet.services.redis import collect as facts
 from trivet.services.redis.collect import RedisClient, RedisRefusal
 from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
