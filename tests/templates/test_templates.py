@@ -15,8 +15,8 @@ from conftest import ROLES, ROOT, SECRETS, Environment
 from trivet.agent.alerts import Alerts
 from trivet.agent.heal import Settings
 from trivet.health.config import KEEPALIVED_ALIVE, NodeConfig
-from trivet.rotation.gateway_move import ANNOUNCED_SECONDS
 from trivet.services.gateway.facts import KEEPALIVED_SILENCE_SECONDS
+from trivet.services.gateway.turn import ANNOUNCED_SECONDS
 from trivet.services.proxy.haproxy import BACKEND_SERVICES
 from trivet.services.registry import SETTINGS, terms_of
 

@@ -24,8 +24,8 @@ from trivet.lab import LabState
 from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.results import Kind, leave
-from trivet.rotation.gateway_move import GatewayMove
 from trivet.run.directories import environment_directory
+from trivet.services.gateway.turn import GatewayMove
 
 OWNER = "chaos"
 """Recorded with the hand-over of a gateway address that is brought home."""

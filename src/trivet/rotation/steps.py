@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trivet.ansible import PlaybookEvent, run_playbook
@@ -16,34 +16,38 @@ from trivet.providers import provider_for
 from trivet.providers.reachable import wait_for_ssh
 from trivet.remote import Nodes
 from trivet.rotation.change import TAKES_OUT, Change, Kind, Step
-from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.looks import Looks
 from trivet.rotation.priorities import CorePriorities, OwnCores
-from trivet.rotation.view import REDIS_INSTANCES, blocking, others_broken, own_blocking
+from trivet.rotation.turn import (
+    BEFORE_STOP,
+    CATCH_UP,
+    DRAIN,
+    DRAIN_EXPIRES_SECONDS,
+    HAND_OVER,
+    UNDO,
+    USED,
+    WARM,
+    OnTurn,
+    Tell,
+    Turn,
+)
+from trivet.rotation.view import blocking, others_broken, own_blocking
+from trivet.services.gateway.turn import GatewayMove
+from trivet.services.parts import parts
 from trivet.verdict.assess import Verdict
 
-# Renewed at the gate; the drain of a killed runner ends by itself after that.
-DRAIN_EXPIRES_SECONDS = 3600
 SETTLE_SECONDS = 60.0
-# Together below the limit at which the agents release a hold by themselves, which is below a client's patience.
-IN_FLIGHT_SECONDS = 4.0
-APPLIED_SECONDS = 3.0
 # What is busy may stay so: a state transfer of a large database. What is broken is given the time of a slow start.
 GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
-HEAL_AGAIN_SECONDS = 20.0
-PLACED_SECONDS = 6.0
+CATCH_UP_SECONDS = 20.0
 SOAK_SECONDS = 6.0
 # Customers are served meanwhile, and a look costs every node some CPU.
 LOOK_SECONDS = 2.0
-DRAINED_BACKENDS = ("web", "db_writer", "db_reader", "redis_cache_replica", "redis_session_replica", "search")
-# A replica is down as a primary and a primary down as a replica: those two follow from the role.
-USED_BACKENDS = ("web", "db_reader", "search")
-
 # From its stop to its start a node may get another machine, and another agent.
 AGENT_EXCHANGED = (Step.STOP, Step.RESIZE, Step.PATCH, Step.REBOOT, Step.REPLACE, Step.START)
 
-Tell = Callable[[str], None]
+TURNS = parts("turn", Turn)
 
 
 class Patience:
@@ -104,7 +108,7 @@ class NodeSteps:
         self._change = change
         self._owner = owner
         self._tell = tell
-        self._others = [other for other in environment.nodes if other.name != node.name]
+        self._on = OnTurn(environment, nodes, node, owner, tell, self._priorities)
         self._gateway = GatewayMove(nodes, owner, tell)
 
     def apply(self, step: Step) -> None:
@@ -136,89 +140,18 @@ class NodeSteps:
 
     def hand_over(self) -> None:
         """Move the database writer and the Redis primaries to another node, while new connections are held."""
-        with self._nodes.sessions(self._environment.proxies, "proxy", "galera", "redis"):
-            self._hand_over_roles()
-
-    def _hand_over_roles(self) -> None:
-        if self._agents("proxy", "states")[self._node.name]["writer"] == self._node.name:
-            self._hand_over_writer()
-        for instance in REDIS_INSTANCES:
-            seen = self._nodes.agent(self._node, "redis", "status")["instances"][instance]
-            if seen["role"] == "master":
-                self._hand_over_redis(instance)
-            elif primary := next((other for other in self._others if other.address == seen["primary_address"]), None):
-                # A hand-over that was broken off may not have come to its end; at once where it has.
-                self._settle_redis(instance, primary.name)
-
-    def _hand_over_writer(self) -> None:
-        self._tell("handing over the database writer")
-        self._held("db_writer", self._writer_applied)
-
-    def _writer_applied(self) -> str:
-        """Wait until every other node has applied all commits; the nodes that may be the writer then."""
-        wanted = self._nodes.agent(self._node, "galera", "status")["last_committed"]
-        arguments = ("galera", "applied", str(wanted), "--wait", str(APPLIED_SECONDS))
-        answers = self._nodes.agents(self._others, *arguments, timeout=APPLIED_SECONDS + 15)
-        if late := [name for name, answer in answers.items() if not answer["applied"]]:
-            raise ChangeHalted(
-                f"{' and '.join(late)} did not apply what {self._node.name} committed within {APPLIED_SECONDS:.0f} s",
-                self._status_command(),
-            )
-        return ",".join(answers)
-
-    def _hand_over_redis(self, instance: str) -> None:
-        self._tell(f"handing over the Redis primary of {instance}")
-        # While nobody is held yet: Sentinel takes longer to choose than Redis to hand over.
-        nominate = ("redis", "nominate", instance, "--owner", self._owner)
-        chosen = str(self._nodes.agent(self._node, *nominate, timeout=60)["to"])
-        failover = ("redis", "failover", instance, "--to", chosen)
-        new = self._held(
-            f"redis_{instance}_primary", lambda: str(self._nodes.agent(self._node, *failover, timeout=60)["to"])
-        )
-        self._settle_redis(instance, new)
-
-    def _settle_redis(self, instance: str, primary: str) -> None:
-        """Wait until every Sentinel and every replica have taken the primary in, and have all keep their roles."""
-        self._nodes.agent(self._node, "redis", "settled", instance, "--primary", primary, timeout=60)
-
-    def _held(self, backend: str, swap: Callable[[], str]) -> str:
-        """Hold the backend on every proxy, let what is in flight end, swap, and release, whatever happens.
-
-        :param swap: hands over; returns the servers to use from then on, separated by commas.
-        :returns: what ``swap`` returned.
-        """
-        started = time.monotonic()
-        ready = ",".join(node.name for node in self._environment.nodes)
-        with self._priorities.normal_runner_priority():
-            try:
-                self._hold(backend)
-                ready = swap()
-            finally:
-                answers = self._agents("proxy", "release", backend, "--ready", ready)
-        unsettled = [name for name, answer in answers.items() if not answer["settled"]]
-        if unsettled:
-            raise ChangeHalted(f"HAProxy of {', '.join(unsettled)} does not see {ready} as the server of {backend}")
-        self._tell(f"{backend} held for {(time.monotonic() - started) * 1000:.0f} ms")
-        return ready
-
-    def _hold(self, backend: str) -> None:
-        """Hold a backend on every proxy and wait until nothing of it is in flight.
-
-        :raises ChangeHalted: when something still is after IN_FLIGHT_SECONDS.
-        """
-        arguments = ("proxy", "hold", backend, "--wait", str(IN_FLIGHT_SECONDS))
-        answers = self._nodes.agents(self._environment.proxies, *arguments, timeout=IN_FLIGHT_SECONDS + 15)
-        left = sum(answer["in_flight"] for answer in answers.values())
-        if left:
-            raise ChangeHalted(f"{left} connections of {backend} did not end within {IN_FLIGHT_SECONDS:.0f} s")
+        sessions = [command for service in HAND_OVER for command in TURNS[service].sessions]
+        with self._nodes.sessions(self._environment.proxies, "proxy", *sessions):
+            for service in HAND_OVER:
+                TURNS[service].hand_over(self._on)
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
-        mine = ("--owner", self._owner, "--expires", str(DRAIN_EXPIRES_SECONDS))
-        self._nodes.agent(self._node, "search", "allocation", "primaries", *mine, timeout=60)
-        self._nodes.agent(self._node, "search", "flush", timeout=120)
-        answers = self._agents(*self._until("--idle-in", DRAINED_BACKENDS), timeout=SETTLE_SECONDS + 15)
+        for service in DRAIN:
+            TURNS[service].drain(self._on)
+        backends = [backend for turn in TURNS.values() for backend in turn.drained_in]
+        answers = self._on.every_agent(*self._until("--idle-in", backends), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to drain {self._node.name}")
         self._priorities.lower_node_priority(self._node.name)
 
@@ -233,7 +166,7 @@ class NodeSteps:
         """
         if late := [f"{name}: {answer['why']}" for name, answer in answers.items() if not answer["done"]]:
             raise ChangeHalted(
-                f"waited {SETTLE_SECONDS:.0f} s in vain for {what}: {'; '.join(late)}", self._status_command()
+                f"waited {SETTLE_SECONDS:.0f} s in vain for {what}: {'; '.join(late)}", self._on.status_command
             )
 
     def _keep_drained(self) -> None:
@@ -248,21 +181,9 @@ class NodeSteps:
     def stop(self) -> None:
         """Stop the services of the node, once nothing comes by way of it any more."""
         self._gateway.settle(self._node)
-        self._hand_over_late_primaries()
+        for service in BEFORE_STOP:
+            TURNS[service].before_stop(self._on)
         self._playbook("rotation/stop.yml", rotation_owner=self._owner)
-
-    def _hand_over_late_primaries(self) -> None:
-        """Hand over the Redis primaries that Sentinel gave the node while it was drained, since another one died.
-
-        A node that says nothing of its Redis is left to the playbook, which refuses to stop a primary.
-        """
-        try:
-            instances = self._nodes.agent(self._node, "redis", "status")["instances"]
-        except RemoteError:
-            return
-        for instance in REDIS_INSTANCES:
-            if instances[instance]["role"] == "master":
-                self._hand_over_redis(instance)
 
     def resize(self) -> None:
         """Stop the machine, make it larger, start it."""
@@ -366,18 +287,17 @@ class NodeSteps:
         """
         # Of a run that was broken off; the verdict would wait for it.
         self._gateway.settle(self._node)
-        self._warm_search()
-        # The copies of small indices are placed within seconds; one look less.
-        placing = ("search", "allocation", "all", "--wait", str(PLACED_SECONDS))
-        self._nodes.agent(self._node, *placing, timeout=60)
+        for service in WARM:
+            TURNS[service].warm(self._on)
         patience = Patience(self._tell)
-        healed_at = 0.0
+        caught_up_at = 0.0
         whole = True
         while True:
-            if time.monotonic() - healed_at > HEAL_AGAIN_SECONDS:
+            if time.monotonic() - caught_up_at > CATCH_UP_SECONDS:
                 self._keep_drained()
-                self._trigger_heal()
-                healed_at = time.monotonic()
+                for service in CATCH_UP:
+                    TURNS[service].catch_up(self._on)
+                caught_up_at = time.monotonic()
             # Every node is asked everything in the first look, where often nothing is wrong any more, and in the last:
             # what lets the node in was seen from all sides.
             verdict = self._look(None if whole else self._node)
@@ -390,7 +310,7 @@ class NodeSteps:
             if words:
                 # What is broken on the drained node itself is told as busy.
                 broken = any(item.state is State.BROKEN or item.softened for item in verdict.findings)
-                patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._status_command())
+                patience.spend(words[0], broken, f"{self._node.name} is not healthy", self._on.status_command)
                 time.sleep(LOOK_SECONDS)
 
     def _look(self, heal_from: Node | None = None) -> Verdict:
@@ -401,23 +321,6 @@ class NodeSteps:
         if others_broken(verdict, self._node.name):
             return own_blocking(verdict, self._node.name)
         return blocking(verdict, drained=self._node.name)
-
-    def _trigger_heal(self) -> None:
-        """Heal the volume now instead of at its next crawl; the verdict says when nothing is left."""
-        try:
-            self._nodes.agent(self._node, "gluster", "heal", "--timeout", "0", timeout=90)
-        except RemoteError as error:
-            self._tell(f"files: {error.message}")
-
-    def _warm_search(self) -> None:
-        """Have the engine answer searches while no customer's reach it; without that the first ones are slow."""
-        try:
-            answer = self._nodes.agent(self._node, "search", "warm", timeout=30)
-            first, last = answer["first_ms"], answer["last_ms"]
-            self._tell(f"the search engine's first search took {first:.0f} ms, its last {last:.0f} ms")
-        except RemoteError as error:
-            # Whether it is healthy is what the gate looks at next.
-            self._tell(f"the first searches will be slow: {error.message}")
 
     def undrain(self) -> None:
         """Use the node again, and bring its gateway address home."""
@@ -440,10 +343,11 @@ class NodeSteps:
 
     def _use(self) -> None:
         """Wait until every proxy uses the node, and have it take part in everything."""
-        answers = self._answering(*self._until("--used-in", USED_BACKENDS), timeout=SETTLE_SECONDS + 15)
+        backends = [backend for turn in TURNS.values() for backend in turn.used_in]
+        answers = self._on.answering_agents(*self._until("--used-in", backends), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to use {self._node.name} again")
-        everyone = ",".join(node.name for node in self._environment.nodes)
-        self._answering("proxy", "release", "db_writer", "--ready", everyone)
+        for service in USED:
+            TURNS[service].used(self._on)
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
@@ -462,7 +366,7 @@ class NodeSteps:
                 since = None
                 broken = verdict.state is State.BROKEN
                 what = f"{self._environment.name} does not stay healthy"
-                patience.spend(words[0], broken, what, self._status_command())
+                patience.spend(words[0], broken, what, self._on.status_command)
             elif last:
                 return
             else:
@@ -475,7 +379,8 @@ class NodeSteps:
         """Take back what was done to a node that was not touched yet."""
         # A forward to a node that has died since would be of no use to anybody.
         self._gateway.settle(self._node)
-        self._nodes.agent(self._node, "search", "allocation", "all", timeout=60)
+        for service in UNDO:
+            TURNS[service].undo(self._on)
         self.undrain()
 
     def _playbook(self, playbook: str, **variables: str) -> None:
@@ -495,27 +400,3 @@ class NodeSteps:
             listener=listen,
             interruptible=False,
         )
-
-    def _agents(self, *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
-        """The answers of every node with an HAProxy, web nodes among them: each sends requests on its own."""
-        return self._nodes.agents(self._environment.proxies, *arguments, timeout=timeout)
-
-    def _answering(self, *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
-        """The answers of the nodes that can be asked; this node's own must be among them.
-
-        :raises RemoteError: when this node does not answer.
-        """
-
-        def ask(node: Node) -> tuple[str, dict[str, Any] | None]:
-            try:
-                return node.name, self._nodes.agent(node, *arguments, timeout=timeout)
-            except RemoteError:
-                if node.name == self._node.name:
-                    raise
-                return node.name, None
-
-        answers = self._nodes.at_once(ask, self._environment.proxies)
-        return {name: answer for name, answer in answers if answer is not None}
-
-    def _status_command(self) -> str:
-        return f"trivet status {self._environment.label}"

@@ -18,13 +18,12 @@ from trivet.services.gateway.facts import GatewayFacts
 from trivet.services.gateway.roles import gateway_holders
 from trivet.services.proxy.facts import ProxiesFacts
 from trivet.services.redis.facts import RedisFacts
-from trivet.services.redis.roles import redis_primary
+from trivet.services.redis.roles import SESSIONS_FIRST, redis_primary
 from trivet.services.registry import lasting, settings_of
 from trivet.services.search.facts import SearchFacts
 from trivet.services.web.facts import WebFacts
 from trivet.verdict.assess import Verdict
 
-REDIS_INSTANCES = ("session", "cache")
 DATABASE_IN_SERVICE = ("Synced", "Donor/Desynced")
 
 
@@ -146,7 +145,7 @@ def _why_out_of_service(facts: NodeFacts) -> str:
 def _roles(environment: Environment, observation: Observation) -> dict[str, Roles]:
     holders = gateway_holders(observation.facts)
     present_writer = writer(observation.facts)
-    primaries = {instance: redis_primary(observation.facts, instance) for instance in REDIS_INSTANCES}
+    primaries = {instance: redis_primary(observation.facts, instance) for instance in SESSIONS_FIRST}
     return {
         node.name: Roles(
             writer=present_writer == node.name,

@@ -14,8 +14,11 @@ its name (:mod:`trivet.services.parts`); a service that has nothing to say there
 - ``flags.py``: ``FLAGS``, a ``FlagKind`` by its name. What it sets on a node for a time; ``trivet.agent.flags``.
 - ``drain.py``: ``DRAIN``, a ``Drain``. What must be done before it may be drained; asked by ``trivet.agent.drain``.
 - ``command.py``: its words of ``trivet-agent``, listed in ``trivet.agent.commands``.
+- ``turn.py``: ``TURN``, a ``Turn``. Its part in a node's turn of a rotation; asked by ``trivet.rotation.steps``, in the
+  orders that ``trivet.rotation.turn`` writes down by name. Controller only.
+- ``faults.py``: ``FAULTS``, a ``Faults``. How it is broken on purpose; asked by ``trivet.chaos.scenarios``. Lab only.
 
-What else is in a folder (a client, who holds which role) is the service's own. All of this is shipped to the nodes, so
-it uses the standard library, ``trivet.health`` and ``trivet.node`` alone. A service may look at the facts of another;
-``proxy``, the HAProxy of each machine, is what most of them rest on.
+What else is in a folder (a client, who holds which role) is the service's own. All but the last two is shipped to the
+nodes, so it uses the standard library, ``trivet.health`` and ``trivet.node`` alone. A service may look at the facts of
+another; ``proxy``, the HAProxy of each machine, is what most of them rest on.
 """

@@ -14,9 +14,9 @@ from fake_lab import NODES, FakeClock, FakeGround
 from trivet.chaos.aim import aim_at
 from trivet.chaos.scenario import Aim, Scenario, Where
 from trivet.chaos.scenarios import catalogue, chosen
-from trivet.chaos.scenarios.data import SPLIT
 from trivet.chaos.scenarios.network import between, ruleset
 from trivet.errors import ChaosHalted, InputError
+from trivet.services.files.faults import SPLIT
 
 SERVICES = [
     "nginx",

@@ -16,8 +16,8 @@ from environments import NAMES, environment
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Environment, Node
 from trivet.remote.result import RemoteResult
-from trivet.rotation import gateway_move
-from trivet.rotation.gateway_move import ANNOUNCED_SECONDS, CONNECTIONS_SECONDS, GatewayMove
+from trivet.services.gateway import turn as gateway_move
+from trivet.services.gateway.turn import ANNOUNCED_SECONDS, CONNECTIONS_SECONDS, GatewayMove
 
 
 class Ring:

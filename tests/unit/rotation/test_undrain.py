@@ -14,8 +14,8 @@ from trivet.errors import ChangeHalted, RemoteError, TrivetError
 from trivet.model import Node
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
-from trivet.rotation.gateway_move import GatewayMove
 from trivet.rotation.steps import NodeSteps
+from trivet.services.gateway.turn import GatewayMove
 
 
 class World:

@@ -6,6 +6,9 @@ from __future__ import annotations
 from trivet.health.facts import ClusterFacts, answering
 from trivet.services.redis.facts import RedisFacts
 
+SESSIONS_FIRST = ("session", "cache")
+"""The order in which instances are handed over."""
+
 
 def redis_primaries(facts: ClusterFacts, instance: str) -> tuple[str, ...]:
     """The nodes whose instance calls itself primary."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves a gateway address from one node to another without cutting a connection off.
+"""The gateway addresses in a node's turn: moves one from a node to another without cutting a connection off.
 
 The steps and their reasons are in :mod:`trivet.services.gateway.command`, which does the node's part of each.
 """
@@ -16,6 +16,7 @@ from functools import partial
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes
+from trivet.rotation.turn import Turn
 
 # Longer than HAProxy keeps an idle connection of a client open (a test).
 CONNECTIONS_SECONDS = 50
@@ -177,3 +178,7 @@ class GatewayMove:
             self._nodes.agent(old, "gateway", "clear", address)
         except RemoteError as error:
             self._tell(f"the hand-over rules of {address} stay until they expire: {error.message}")
+
+
+TURN = Turn()
+"""What it has to do is a step of its own."""
