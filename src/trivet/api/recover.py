@@ -27,6 +27,7 @@ from trivet.services.database.election import MemberReport, elect
 
 SERVICES = ("database", "redis", "search", "files")
 """What can be named: the words of a verdict."""
+FORMER_WORDS = {"galera": "database", "elasticsearch": "search", "glusterfs": "files"}
 REPORT_SECONDS = 20.0
 ACT_SECONDS = 960.0
 """MariaDB may take a quarter of an hour to stop, and to start."""
@@ -129,6 +130,10 @@ def services(service: str | None) -> frozenset[str]:
     """
     if service is None:
         return frozenset({*SERVICES, "web", "gateway"})
+    if service in FORMER_WORDS:
+        raise InputError(
+            f"{service!r} is called {FORMER_WORDS[service]} now", f"trivet recover ENV {FORMER_WORDS[service]}"
+        )
     if service not in SERVICES:
         raise InputError(f"{service!r} cannot be recovered by name: one of {', '.join(SERVICES)}, or none for all")
     return frozenset({service})

@@ -286,6 +286,16 @@ def test_an_unknown_service_is_refused(world: World) -> None:
         recover_call(ENVIRONMENT, "nginx")
 
 
+@pytest.mark.parametrize(
+    ("former", "word"), [("galera", "database"), ("elasticsearch", "search"), ("glusterfs", "files")]
+)
+def test_a_former_word_is_refused_with_the_one_of_today(world: World, former: str, word: str) -> None:
+    del world
+    with pytest.raises(InputError, match=word) as refusal:
+        recover_call(ENVIRONMENT, former)
+    assert refusal.value.next_command == f"trivet recover ENV {word}"
+
+
 # ---------------------------------------------------------------- events
 
 
