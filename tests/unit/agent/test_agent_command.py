@@ -14,9 +14,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 from trivet.agent import __main__ as program
 from trivet.agent import commands
+from trivet.paths import collections_path
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="module")
 def zipapp() -> ModuleType:
     """The lookup plugin, which builds the zip application."""
+    init_plugin_loader(collections_path().split(":"))
     spec = importlib.util.spec_from_file_location("agent_zipapp", ROOT / "plugins/lookup/agent_zipapp.py")
     assert spec
     assert spec.loader

@@ -22,7 +22,7 @@ def flags(tmp_path: Path) -> FlagFiles:
 def test_a_flag_drains_its_service_alone(flags: FlagFiles) -> None:
     flags.set("web", "rotation-1", 60)
     assert answer("web", flags) == "up 0%"
-    assert [answer(service, flags) for service in SERVICES[1:]] == ["up 100%"] * 3
+    assert [answer(service, flags) for service in SERVICES[1:]] == ["up 100%"] * len(SERVICES[1:])
     assert flags.clear("web")
     assert not flags.clear("web")
     assert answer("web", flags) == "up 100%"
