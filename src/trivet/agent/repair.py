@@ -19,7 +19,7 @@ from trivet.agent.symptoms import symptoms
 from trivet.health.decode import decode
 from trivet.health.facts import LeaseMode, NodeFacts
 from trivet.node.symptom import Symptom, View
-from trivet.services.registry import SERVICES
+from trivet.services.registry import SERVICES, present
 
 AGENT_OWNER = "agent@"
 """How the owner of a lease begins that an agent took for a repair."""
@@ -250,8 +250,9 @@ def held_back(view: View, policy: Policy) -> str | None:
         return "packages are being worked on"
     if host.uptime_seconds < policy.boot:
         return "the machine has just started"
-    drains = [drain for service in DRAINED_SERVICES if (drain := view.own.drained(service))]
-    if len(drains) == len(DRAINED_SERVICES):
+    services = [service for service in present(view.config.terms) if service in DRAINED_SERVICES]
+    drains = [drain for service in services if (drain := view.own.drained(service))]
+    if len(drains) == len(services):
         return f"drained by {drains[0].owner}"
     return None
 

@@ -31,8 +31,8 @@ class Flag:
 class ServiceFacts:
     """The two fields that every service's facts have."""
 
-    NAME: ClassVar[str]
-    """Under which a node tells them."""
+    NAME: ClassVar[str] = ""
+    """Under which a node tells them; empty for what is a part of others."""
 
     error: str | None = None
     down: bool = False
