@@ -9,7 +9,8 @@ author: Trivet
 version_added: 0.1.0
 short_description: The node agent as a zip application, in base64
 description:
-  - Packs C(trivet.health), C(trivet.node), C(trivet.services), C(trivet.verdict) and C(trivet.agent) into one zip application.
+  - Packs C(trivet.health), C(trivet.node), C(trivet.services), C(trivet.verdict) and C(trivet.agent)
+    into one zip application.
   - They use the standard library alone.
   - The source is C(src/trivet) of the collection, else the installed Python package C(trivet).
   - The same source gives the same bytes, so that a node's file changes only when the agent does.

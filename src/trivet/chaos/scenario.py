@@ -136,7 +136,7 @@ class Goal:
 class Scenario:
     """A failure, made on purpose.
 
-    :param group: the module in :mod:`trivet.chaos.scenarios` that it lives in.
+    :param group: the module in :mod:`trivet.chaos.scenarios` that has it, or asks the services for it.
     :param sentence: what is broken, in words.
     :param inject: breaks it.
     :param undo: takes the injection back; None when there is nothing to take back, or that is for the agents to do.
