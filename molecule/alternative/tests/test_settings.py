@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,13 @@ def test_every_backend_finds_its_servers(nodes: list[Host], lab: LabState) -> No
 def test_the_firewall_opens_the_ports_that_were_set(nodes: list[Host]) -> None:
     rules = nodes[0].check_output("nft list chain inet trivet input")
     line = next(line for line in rules.splitlines() if "@nodes tcp dport" in line)
-    found = set(re.findall(r"[\d-]+", line.partition("{")[2].partition("}")[0]))
-    assert found == set(opened(TERMS, Peer.NODE))
+    assert numbers(re.findall(r"[\d-]+", line.partition("{")[2].partition("}")[0])) == numbers(opened(TERMS, Peer.NODE))
+
+
+def numbers(spans: Iterable[str]) -> set[int]:
+    """Every port of ports and ranges: nftables makes one range of neighbours."""
+    ends = [[int(end) for end in span.split("-")] for span in spans]
+    return {port for pair in ends for port in range(pair[0], pair[-1] + 1)}
 
 
 def test_the_volume_the_mount_and_the_brick_are_where_they_were_told(nodes: list[Host]) -> None:
