@@ -12,7 +12,7 @@ from trivet.node.symptom import Symptom, View
 from trivet.services.parts import parts
 from trivet.services.registry import service_of_unit
 
-ORDER = ("gateway", "database", "redis", "search", "files", "web")
+ORDER = ("gateway", "database", "redis", "search", "rabbitmq", "files", "web")
 """The order of a repair, after the machine's own: what others rest on comes first."""
 OVERLOADED = 3
 """From so many services on that do not answer at once, it is the node that is slow, and a restart makes it slower."""

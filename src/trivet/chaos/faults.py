@@ -25,6 +25,7 @@ class Daemon:
     :param goal: of a kill or a stop; a process that hangs has no goal beside the orders.
     :param whole: whether all processes of the unit are its own, and are frozen with it.
     :param limit: seconds that it may take until the verdict is healthy.
+    :param optional: whether a lab may be without it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Daemon:
     goal: Goal = field(default_factory=Goal)
     whole: bool = True
     limit: float = 120.0
+    optional: bool = False
 
 
 def _none() -> Iterator[Scenario]:

@@ -34,6 +34,7 @@ from trivet.rotation.turn import (
 from trivet.rotation.view import blocking, others_broken, own_blocking
 from trivet.services.gateway.turn import GatewayMove
 from trivet.services.parts import parts
+from trivet.services.registry import SERVICES, present
 from trivet.verdict.assess import Verdict
 
 SETTLE_SECONDS = 60.0
@@ -109,7 +110,13 @@ class NodeSteps:
         self._owner = owner
         self._tell = tell
         self._on = OnTurn(environment, nodes, node, owner, tell, self._priorities)
+        absent = {*SERVICES} - {*present(environment.terms)}
+        self._turns = {service: turn for service, turn in TURNS.items() if service not in absent}
         self._gateway = GatewayMove(nodes, owner, tell)
+
+    def _of(self, services: Sequence[str]) -> list[Turn]:
+        """The turns of services, in their order, without those that the environment does not have."""
+        return [self._turns[service] for service in services if service in self._turns]
 
     def apply(self, step: Step) -> None:
         """Do one step and wait until it is done.
@@ -140,17 +147,18 @@ class NodeSteps:
 
     def hand_over(self) -> None:
         """Move the database writer and the Redis primaries to another node, while new connections are held."""
-        sessions = [command for service in HAND_OVER for command in TURNS[service].sessions]
+        turns = self._of(HAND_OVER)
+        sessions = [command for turn in turns for command in turn.sessions]
         with self._nodes.sessions(self._environment.proxies, "proxy", *sessions):
-            for service in HAND_OVER:
-                TURNS[service].hand_over(self._on)
+            for turn in turns:
+                turn.hand_over(self._on)
 
     def drain(self) -> None:
         """Have every proxy send nothing new to the node, wait for what is in flight, keep shards where they are."""
         self._keep_drained()
-        for service in DRAIN:
-            TURNS[service].drain(self._on)
-        backends = [backend for turn in TURNS.values() for backend in turn.drained_in]
+        for turn in self._of(DRAIN):
+            turn.drain(self._on)
+        backends = [backend for turn in self._turns.values() for backend in turn.drained_in]
         answers = self._on.every_agent(*self._until("--idle-in", backends), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to drain {self._node.name}")
         self._priorities.lower_node_priority(self._node.name)
@@ -181,8 +189,8 @@ class NodeSteps:
     def stop(self) -> None:
         """Stop the services of the node, once nothing comes by way of it any more."""
         self._gateway.settle(self._node)
-        for service in BEFORE_STOP:
-            TURNS[service].before_stop(self._on)
+        for turn in self._of(BEFORE_STOP):
+            turn.before_stop(self._on)
         self._playbook("rotation/stop.yml", rotation_owner=self._owner)
 
     def resize(self) -> None:
@@ -287,16 +295,16 @@ class NodeSteps:
         """
         # Of a run that was broken off; the verdict would wait for it.
         self._gateway.settle(self._node)
-        for service in WARM:
-            TURNS[service].warm(self._on)
+        for turn in self._of(WARM):
+            turn.warm(self._on)
         patience = Patience(self._tell)
         caught_up_at = 0.0
         whole = True
         while True:
             if time.monotonic() - caught_up_at > CATCH_UP_SECONDS:
                 self._keep_drained()
-                for service in CATCH_UP:
-                    TURNS[service].catch_up(self._on)
+                for turn in self._of(CATCH_UP):
+                    turn.catch_up(self._on)
                 caught_up_at = time.monotonic()
             # Every node is asked everything in the first look, where often nothing is wrong any more, and in the last:
             # what lets the node in was seen from all sides.
@@ -343,11 +351,11 @@ class NodeSteps:
 
     def _use(self) -> None:
         """Wait until every proxy uses the node, and have it take part in everything."""
-        backends = [backend for turn in TURNS.values() for backend in turn.used_in]
+        backends = [backend for turn in self._turns.values() for backend in turn.used_in]
         answers = self._on.answering_agents(*self._until("--used-in", backends), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to use {self._node.name} again")
-        for service in USED:
-            TURNS[service].used(self._on)
+        for turn in self._of(USED):
+            turn.used(self._on)
 
     def soak(self) -> None:
         """Have the whole environment healthy for a while, without a break.
@@ -379,8 +387,8 @@ class NodeSteps:
         """Take back what was done to a node that was not touched yet."""
         # A forward to a node that has died since would be of no use to anybody.
         self._gateway.settle(self._node)
-        for service in UNDO:
-            TURNS[service].undo(self._on)
+        for turn in self._of(UNDO):
+            turn.undo(self._on)
         self.undrain()
 
     def _playbook(self, playbook: str, **variables: str) -> None:

@@ -19,17 +19,17 @@ from trivet.rotation.priorities import CorePriorities
 
 HAND_OVER = ("database", "redis")
 """Roles leave the node: the writer first, then the primaries."""
-DRAIN = ("search",)
+DRAIN = ("search", "rabbitmq")
 """After the drain flags are set, and before what is in flight has ended."""
 BEFORE_STOP = ("redis",)
 """When nothing comes by way of the node any more, right before its services are stopped."""
 WARM = ("search",)
 """Made ready for customers, while none reaches the node."""
-CATCH_UP = ("files",)
+CATCH_UP = ("files", "rabbitmq")
 """Asked again and again at the gate to catch up now with what was missed."""
-USED = ("database",)
+USED = ("database", "rabbitmq")
 """Once every proxy uses the node again."""
-UNDO = ("search",)
+UNDO = ("search", "rabbitmq")
 """Taken back on a node that was drained and not touched."""
 
 # Together below the limit at which the agents release a hold by themselves, which is below a client's patience.

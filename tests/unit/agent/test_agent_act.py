@@ -31,6 +31,7 @@ from trivet.services.files import repair as files_repair
 from trivet.services.files.repair import RESTART_BRICK, START_BRICK
 from trivet.services.gateway import repair as gateway
 from trivet.services.proxy.haproxy import Server, parse_stat
+from trivet.services.rabbitmq.repair import GROW, JOIN, TAKE_PART
 from trivet.services.redis.repair import FOLLOW, FRESH_COPY
 from trivet.services.search import command as search
 from trivet.services.search.repair import ALLOW_ALLOCATION, RETRY_ALLOCATION
@@ -71,6 +72,9 @@ def test_every_remedy_can_be_done() -> None:
         RESTART_BRICK,
         ALLOW_ALLOCATION,
         RETRY_ALLOCATION,
+        JOIN,
+        GROW,
+        TAKE_PART,
         FOLLOW,
         FRESH_COPY,
         SETTLE,

@@ -30,6 +30,7 @@ SERVICES = [
     "redis-session",
     "sentinel",
     "search",
+    "rabbitmq",
     "glusterd",
     "brick",
     "mount",

@@ -6,10 +6,10 @@ Nobody but the node itself and its agents starts it again: the suite only waits,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from trivet.chaos.faults import FROZEN_SECONDS, SERVICES, STOPPED_SECONDS, Daemon, Faults
-from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario
+from trivet.chaos.scenario import Act, Aim, Goal, Ground, Scenario, possible
 from trivet.services.parts import parts
 
 GROUP = SERVICES
@@ -18,7 +18,7 @@ GROUP = SERVICES
 KINDS = ("kill", "freeze", "stop", "disable")
 
 
-ORDER = ("web", "proxy", "gateway", "database", "redis", "search", "files", "host")
+ORDER = ("web", "proxy", "gateway", "database", "redis", "search", "rabbitmq", "files", "host")
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -39,6 +39,7 @@ def _of_daemon(daemon: Daemon) -> Iterator[Scenario]:
         return Scenario(
             name=f"{kind}-{daemon.name}", group=GROUP, sentence=sentence, where=daemon.where, inject=inject,
             undo=undo, lasts=lasts, limit=daemon.limit, mend=_mend(daemon), goal=goal,
+            obstacle=_absent(daemon),
         )  # fmt: skip
 
     yield scenario("kill", "kill -9 of", _unit(daemon, "systemctl kill --signal=KILL --kill-whom=main $unit"))
@@ -58,6 +59,17 @@ def _of_daemon(daemon: Daemon) -> Iterator[Scenario]:
         _unit(daemon, "systemctl enable --quiet $unit"),
         STOPPED_SECONDS,
     )
+
+
+def _absent(daemon: Daemon) -> Callable[[Ground], str | None]:
+    """Why a lab cannot have the scenario: it may do without the service."""
+    patterns = " ".join(f"'{pattern}'" for pattern in daemon.units.split())
+    look = f"systemctl list-unit-files --plain --no-legend {patterns} || true"
+
+    def obstacle(ground: Ground) -> str | None:
+        return None if ground.on(ground.nodes[0], look).strip() else f"the lab has no {daemon.title}"
+
+    return obstacle if daemon.optional else possible
 
 
 def _unit(daemon: Daemon, command: str) -> Act:

@@ -12,6 +12,7 @@ from typing import Any
 
 from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.node.errors import AgentError
 from trivet.services.rabbitmq.broker import Refused
 from trivet.services.rabbitmq.cluster import Member, Report, why_not_form
 from trivet.services.rabbitmq.collect import collect
@@ -19,10 +20,6 @@ from trivet.services.rabbitmq.definitions import Definitions, set_limits
 
 SECONDS = 5.0
 MIB = 2**20
-
-
-class RabbitmqError(RuntimeError):
-    """A command failed; the message is one sentence for an operator."""
 
 
 def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,7 +55,7 @@ def _told(run: Any) -> Any:
         try:
             answer: dict[str, Any] = run(args, NodeConfig.from_mapping(config))
         except (NoAnswer, Refused) as problem:
-            raise RabbitmqError(str(problem)) from problem
+            raise AgentError(str(problem)) from problem
         return answer
 
     return told
@@ -105,11 +102,11 @@ def run_settle(args: argparse.Namespace, config: NodeConfig) -> dict[str, Any]:
     """Wait for it.
 
     Raises:
-        RabbitmqError: it is not settled in time.
+        AgentError: it is not settled in time.
     """
     settled, missing = member_of(config).settle(args.seconds)
     if not settled:
-        raise RabbitmqError(f"RabbitMQ of {config.name} is not settled after {args.seconds:.0f} s: {missing}")
+        raise AgentError(f"RabbitMQ of {config.name} is not settled after {args.seconds:.0f} s: {missing}")
     return {"settled": True}
 
 
