@@ -17,6 +17,7 @@ from trivet.api.events import Timeline, events
 from trivet.api.measure import reported
 from trivet.api.recover import Recovery, RecoveryPlan, Tell, recover
 from trivet.api.recover import plan as plan_recovery
+from trivet.api.runs import SHOWN_RUNS, RunSummary, runs
 from trivet.remote import Nodes, observe
 from trivet.rotation.change import Change, Kind
 from trivet.rotation.engine import RotationReport
@@ -70,6 +71,10 @@ class Environment:
     def events(self, since: float) -> Timeline:
         """Failures, repairs and changes later than a moment (epoch seconds), of all nodes in one timeline."""
         return events(self.description, since)
+
+    def runs(self, limit: int = SHOWN_RUNS) -> tuple[RunSummary, ...]:
+        """What was done to it, the newest first: who, what, when, and how it ended."""
+        return runs(self.description, limit)
 
     def plan_recovery(self, service: str | None = None) -> RecoveryPlan:
         """What is wrong that the agents' rules allow to be repaired, and the evidence. Touches nothing."""
