@@ -4,7 +4,24 @@
 from __future__ import annotations
 
 from trivet.chaos import Scenario, chosen, lab_of, run_chaos
+from trivet.chaos.events import Injecting, Mending, RowMade, ScenarioBegan, SuiteNoted, Undone
 from trivet.chaos.row import Row
 from trivet.chaos.table import COLUMNS, cells
+from trivet.run.events import Event
 
-__all__ = ["COLUMNS", "Row", "Scenario", "cells", "chosen", "lab_of", "run_chaos"]
+__all__ = [
+    "COLUMNS",
+    "Event",
+    "Injecting",
+    "Mending",
+    "Row",
+    "RowMade",
+    "Scenario",
+    "ScenarioBegan",
+    "SuiteNoted",
+    "Undone",
+    "cells",
+    "chosen",
+    "lab_of",
+    "run_chaos",
+]

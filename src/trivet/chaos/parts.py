@@ -6,15 +6,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from trivet.chaos.eyes import Eyes
 from trivet.chaos.load import Load
 from trivet.chaos.record import Record
 from trivet.chaos.scenario import Ground
-
-Event = Mapping[str, Any]
-Listener = Callable[[Event], None]
 
 
 class Clock(Protocol):

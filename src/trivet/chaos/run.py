@@ -12,7 +12,7 @@ from trivet.chaos import table
 from trivet.chaos.eyes import LabEyes
 from trivet.chaos.ground import LabGround
 from trivet.chaos.load import ProbeLoad, address_url
-from trivet.chaos.parts import Listener, Parts
+from trivet.chaos.parts import Parts
 from trivet.chaos.record import Record
 from trivet.chaos.refuse import lab_of
 from trivet.chaos.row import Row
@@ -25,6 +25,7 @@ from trivet.model import Environment
 from trivet.remote import Nodes
 from trivet.results import Kind, leave
 from trivet.run.directories import environment_directory
+from trivet.run.events import Listener, unheard
 from trivet.services.gateway.turn import GatewayMove
 
 OWNER = "chaos"
@@ -54,7 +55,7 @@ def run_chaos(
     rate: float = 50.0,
     contract: str | None = None,
     output: Path | None = None,
-    listener: Listener = lambda event: None,
+    listener: Listener = unheard,
 ) -> ChaosReport:
     """Break a lab in the ways of the scenarios, one after the other, with customers beside it.
 

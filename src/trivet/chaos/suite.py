@@ -5,22 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trivet.chaos.parts import Listener, Parts
+from trivet.chaos.events import RowMade, ScenarioBegan, SuiteNoted
+from trivet.chaos.parts import Parts
 from trivet.chaos.row import Row, skipped_row, unbroken_row
 from trivet.chaos.scenario import Scenario
 from trivet.chaos.scenarios import catalogue
 from trivet.chaos.trial import Trial, in_short, moment, take_back
 from trivet.errors import ChaosHalted, NotBroken
+from trivet.run.events import Listener, unheard
 
 
 class Suite:
     """Runs scenarios, each on a healthy lab only.
 
     :param lab: its name, for the commands that errors name.
-    :param listener: takes events: scenario, injecting, undone, mending, row, note.
+    :param listener: takes what is done.
     """
 
-    def __init__(self, lab: str, parts: Parts, listener: Listener = lambda event: None) -> None:
+    def __init__(self, lab: str, parts: Parts, listener: Listener = unheard) -> None:
         self._lab = lab
         self._parts = parts
         self._listener = listener
@@ -34,7 +36,7 @@ class Suite:
         if left is None:
             return
         name, aim = left
-        self._listener({"event": "note", "text": f"an earlier run was killed during {name}: undoing it"})
+        self._listener(SuiteNoted(f"an earlier run was killed during {name}: undoing it"))
         for scenario in catalogue():
             if scenario.name == name:
                 take_back(scenario, aim, self._parts)
@@ -50,13 +52,11 @@ class Suite:
             reason = scenario.obstacle(self._parts.ground)
             if reason is None:
                 place = f"{number}/{len(scenarios)}"
-                self._listener(
-                    {"event": "scenario", "scenario": scenario.name, "place": place, "sentence": scenario.sentence}
-                )
+                self._listener(ScenarioBegan(scenario.name, place, scenario.sentence))
                 row = self._tried(scenario)
             else:
                 row = skipped_row(scenario, moment(), reason)
-            self._listener({"event": "row", **row.to_dict()})
+            self._listener(RowMade(row))
             yield row
             if row.left:
                 raise ChaosHalted(

@@ -8,16 +8,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from trivet.chaos.aim import aim_at
+from trivet.chaos.events import Injecting, Mending, SuiteNoted, Undone
 from trivet.chaos.eyes import Eyes
 from trivet.chaos.load import Load
-from trivet.chaos.parts import Listener, Parts
+from trivet.chaos.parts import Parts
 from trivet.chaos.row import Row, customers_of, row_of
 from trivet.chaos.scenario import Aim, Scenario
 from trivet.chaos.timeline import Look, detected, recovered, settled
 from trivet.errors import ChaosHalted, TrivetError
+from trivet.run.events import Listener
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WORDS = 3
@@ -66,7 +67,7 @@ class Trial:
         clock.sleep(pace.before)
         load.mark("during")
         injected = clock.time()
-        self._tell("injecting", struck=aim.victims)
+        self._listener(Injecting(self._scenario.name, tuple(aim.victims)))
         with self._taken_back(aim):
             scenario.inject(self._parts.ground, aim)
             clock.sleep(scenario.lasts)
@@ -107,17 +108,18 @@ class Trial:
             self._scenario.undo(self._parts.ground, aim)
         load.mark("undone")
         undone = self._parts.clock.time()
-        self._tell("undone", seconds=round(undone - injected, 1))
+        self._listener(Undone(self._scenario.name, round(undone - injected, 1)))
         return undone
 
     def _mended(self, aim: Aim, eyes: Eyes) -> bool:
         """Do what a human would, and wait; whether the lab is healthy then."""
-        self._tell("mending", text=f"not healthy within {self._scenario.limit:g} s: {in_short(said(eyes.looks()))}")
+        found = in_short(said(eyes.looks()))
+        self._listener(Mending(self._scenario.name, f"not healthy within {self._scenario.limit:g} s: {found}"))
         if self._scenario.mend is not None:
             try:
                 self._scenario.mend(self._parts.ground, aim)
             except TrivetError as error:
-                self._tell("note", text=f"mending failed: {error.message}")
+                self._listener(SuiteNoted(f"mending failed: {error.message}", self._scenario.name))
         return self._settled(eyes, self._parts.pace.mended) is not None
 
     def _settled(self, eyes: Eyes, seconds: float) -> list[Look] | None:
@@ -129,9 +131,6 @@ class Trial:
                 return None
             clock.sleep(pace.poll)
         return looks
-
-    def _tell(self, kind: str, **values: Any) -> None:
-        self._listener({"event": kind, "scenario": self._scenario.name, **values})
 
 
 def take_back(scenario: Scenario, aim: Aim, parts: Parts) -> None:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -16,7 +16,21 @@ from rich.text import Text
 
 from trivet import api
 from trivet.api import load_environment
-from trivet.api.chaos import COLUMNS, Row, Scenario, cells, chosen, lab_of
+from trivet.api.chaos import (
+    COLUMNS,
+    Event,
+    Injecting,
+    Mending,
+    Row,
+    RowMade,
+    Scenario,
+    ScenarioBegan,
+    SuiteNoted,
+    Undone,
+    cells,
+    chosen,
+    lab_of,
+)
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import ProbeContract
 from trivet.errors import ChaosStopped, InputError
@@ -118,22 +132,29 @@ def show_scenarios(output: Output, scenarios: Sequence[Scenario]) -> None:
     output.print(table)
 
 
-def tell(output: Output, event: Mapping[str, Any]) -> None:
+def tell(output: Output, event: Event) -> None:
     """Show one event of the suite."""
-    values = dict(event)
-    kind = values.pop("event")
     if output.json:
-        output.event(kind, **values)
-    elif kind == "row":
-        output.event(kind, text="  " + summary(Row.from_dict(values)))
-    elif kind == "scenario":
-        output.event(kind, text=f"{values['place']} {values['scenario']}: {values['sentence']}")
-    elif kind == "injecting":
-        output.event(kind, text=f"  breaking {', '.join(values['struck'])}")
-    elif kind == "undone":
-        output.event(kind, text=f"  undone after {values['seconds']:.1f} s; waiting until it is healthy")
+        values = event.to_dict()
+        output.event(values.pop("event"), **values)
     else:
-        output.event(kind, text=f"  {values['text']}")
+        output.event(event.kind, text=told(event))
+
+
+def told(event: Event) -> str:
+    """An event in a line."""
+    match event:
+        case RowMade():
+            return f"  {summary(event.row)}"
+        case ScenarioBegan():
+            return f"{event.place} {event.scenario}: {event.sentence}"
+        case Injecting():
+            return f"  breaking {', '.join(event.struck)}"
+        case Undone():
+            return f"  undone after {event.seconds:.1f} s; waiting until it is healthy"
+        case Mending() | SuiteNoted():
+            return f"  {event.text}"
+    return event.kind
 
 
 def summary(row: Row) -> str:

@@ -17,6 +17,7 @@ from trivet.health.facts import ClusterFacts
 from trivet.probe import ProbeReport
 from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
+from trivet.run.events import Event
 from trivet.services.contract import Terms
 
 NODES = ("lab-1", "lab-2", "lab-3")
@@ -200,7 +201,7 @@ class World:
     directory: Path
     clock: FakeClock = field(default_factory=FakeClock)
     loads: list[FakeLoad] = field(default_factory=list)
-    events: list[dict[str, object]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     homecomings: list[int] = field(default_factory=list)
     """How many loads had begun when the gateway addresses were brought home."""
 

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from trivet.chaos import catalogue, lab_of, run_chaos
+from trivet.chaos.events import SuiteNoted
 from trivet.cli import chaos as command
 from trivet.cli.main import app
 from trivet.errors import ChaosStopped, InputError
@@ -102,7 +103,7 @@ def invoked(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> list[l
 
     def run(_environment: Environment, scenarios: Any, **options: Any) -> SimpleNamespace:
         runs.append([scenario.name for scenario in scenarios])
-        options["listener"]({"event": "note", "text": "working"})
+        options["listener"](SuiteNoted("working"))
         if options["rate"] == 7:
             raise KeyboardInterrupt
         return SimpleNamespace(rows=(), json=Path("a.json"), markdown=Path("a.md"), ok=options["rate"] == 50)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from fake_lab import NODES, SICK, World, breaks, mends
 
+from trivet.chaos.events import Injecting, RowMade, ScenarioBegan, Undone
 from trivet.chaos.record import Record
 from trivet.chaos.row import Row
 from trivet.chaos.scenario import Aim, Ground, Scenario, Where
@@ -19,6 +20,7 @@ from trivet.chaos.scenarios import catalogue
 from trivet.chaos.suite import Suite
 from trivet.chaos.table import cells
 from trivet.chaos.trial import shielded
+from trivet.cli.chaos import told
 from trivet.errors import ChaosHalted, GridError, InputError, NotBroken
 
 STOP = Scenario("stop-x", "services", "x stopped", Where.ALL, breaks, mends, lasts=20)
@@ -31,7 +33,7 @@ def world(tmp_path: Path) -> World:
 
 
 def run(world: World, *scenarios: Scenario) -> list[Row]:
-    return list(Suite("lab", world.parts, lambda event: world.events.append(dict(event))).run(scenarios))
+    return list(Suite("lab", world.parts, world.events.append).run(scenarios))
 
 
 def test_an_injection_lasts_its_time_and_is_undone(world: World) -> None:
@@ -43,8 +45,10 @@ def test_an_injection_lasts_its_time_and_is_undone(world: World) -> None:
     assert [mark.phase for mark in world.loads[0].marks] == ["before", "during", "undone", "after"]
     assert world.loads[0].ended == [False]
     assert world.record.found() is None
-    kinds = [event["event"] for event in world.events]
-    assert kinds == ["scenario", "injecting", "undone", "row"]
+    assert [type(event) for event in world.events] == [ScenarioBegan, Injecting, Undone, RowMade]
+    assert [event.to_dict()["event"] for event in world.events] == ["scenario", "injecting", "undone", "row"]
+    assert Row.from_dict(world.events[-1].to_dict()) == row
+    assert told(world.events[1]) == f"  breaking {', '.join(NODES)}"
 
 
 def test_what_heals_itself_counts_from_the_injection(world: World) -> None:
