@@ -126,7 +126,7 @@ def inline(text: str) -> str:
 
 
 def notes(role: str) -> list[str]:
-    """The README of a role, its title left out and its headings one level down."""
+    """The README of a role, its title left out, its headings one level down, its links as seen from docs/roles/."""
     path = ROOT / "roles" / role / "README.md"
     if not path.is_file():
         return []
@@ -137,4 +137,4 @@ def notes(role: str) -> list[str]:
     for line in body.splitlines():
         fenced ^= line.startswith("```")
         lines.append(f"#{line}" if line.startswith("#") and not fenced else line)
-    return ["## Notes", "", *lines, ""]
+    return ["## Notes", "", *(line.replace("](../../docs/", "](../") for line in lines), ""]
