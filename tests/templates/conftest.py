@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
@@ -22,7 +23,7 @@ from ansible.vars.manager import VariableManager
 from daemons import Daemons
 
 from trivet.ansible import load_environment
-from trivet.ansible.secrets import SECRET_NAMES
+from trivet.ansible.secrets import PLATFORM_SECRETS
 from trivet.paths import collections_path
 from trivet.scaling.record import Progress, Record, WebHost
 from trivet.services.registry import CONTRACTS
@@ -36,7 +37,9 @@ INVENTORIES = ROOT / "inventories"
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 # As long as generated ones, and told apart by their names.
-SECRETS = {name: f"{name}-0123456789" for name in (*SECRET_NAMES, *(n for c in CONTRACTS for n in c.secrets))}
+DEMO = yaml.safe_load((ROOT / "demo" / "store" / "application.yml").read_text(encoding="utf-8"))["trivet_application"]
+NAMES = (*DEMO["secrets"], *PLATFORM_SECRETS, *(name for contract in CONTRACTS for name in contract.secrets))
+SECRETS = {name: f"{name}-0123456789" for name in NAMES}
 FACTS: dict[str, Any] = {
     "default_ipv4": {"interface": "eth0"},
     "processor_nproc": 2,

@@ -23,8 +23,8 @@ CHECKED = {
 }
 CERTIFICATE = (
     "mkdir -p /etc/haproxy/certs && cd /etc/haproxy/certs && openssl req -x509 -newkey ec -nodes -days 1 "
-    "-pkeyopt ec_paramgen_curve:P-256 -subj /CN=shop.example -keyout key.pem -out store.pem 2>/dev/null && "
-    "cat key.pem >> store.pem"
+    "-pkeyopt ec_paramgen_curve:P-256 -subj /CN=shop.example -keyout key.pem -out public.pem 2>/dev/null && "
+    "cat key.pem >> public.pem"
 )
 # They would wait for one another in several workers.
 pytestmark = pytest.mark.xdist_group("daemons")

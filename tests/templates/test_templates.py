@@ -437,6 +437,80 @@ def test_php_fpm_runs_as_the_shop_and_only_nginx_may_talk_to_it(production: Envi
     assert (pool["listen.group"], pool["listen.mode"]) == ("www-data", "0660")
 
 
+BLOG: dict[str, Any] = {
+    "name": "blog",
+    "user": "writer",
+    "uid": 991,
+    "gid": 992,
+    "home": "/opt/blog",
+    "document_root": "/opt/blog/public",
+    "socket": "/run/php/blog.sock",
+    "front_controller": "app",
+    "entry_points": ["app", "up"],
+    "health_page": "/up.php",
+    "locations": [{"path": "/files/", "fallback": "/app.php"}],
+    "denied": ["/files/private/"],
+    "mounts": ["data/uploads"],
+}
+
+
+def test_another_application_leaves_nothing_of_the_demo_behind(production: Environment) -> None:
+    own = {"trivet_application": BLOG, "trivet_domains": ["blog.example", "www.blog.example"]}
+    roles = ["base", "agent", "files", "php_fpm", "nginx", "haproxy"]
+    written = {dest: file for role in roles for dest, file in production.written(role, **own).items()}
+    told = {
+        dest: line for dest, file in written.items() for line in file.lines if re.search(r"\bstore\b|/srv/store", line)
+    }
+    assert told == {}
+    assert written["/etc/sysusers.d/trivet.conf"].lines[-1].startswith("u writer 991:992 ")
+    pool = written["/etc/php/8.2/fpm/php-fpm.conf"]
+    assert "[blog]" in pool.lines and pool.settings["user"] == "writer"
+    assert pool.settings["listen"] == "/run/php/blog.sock"
+    nginx = written["/etc/nginx/nginx.conf"].lines
+    assert {"server unix:/run/php/blog.sock;", "root /opt/blog/public;", "location /files/ {"} <= set(nginx)
+    assert "location ~ ^/files/private/ { return 403; }" in nginx
+    assert not any("/media/" in line or "/static/" in line for line in nginx)
+    proxy = written["/etc/haproxy/haproxy.cfg"].content
+    assert "GET uri /up.php ver HTTP/1.1 hdr Host blog.example" in proxy
+    node = NodeConfig.from_mapping(json.loads(written["/etc/trivet/node.json"].content))
+    assert (node.health_page, node.domain, node.log_directory) == ("/up.php", "blog.example", None)
+    (first, second) = production.value("files", NODES[0], "__files_directories", **own)
+    assert (first["path"], second["path"], second["owner"]) == (
+        "/srv/shared/data",
+        "/srv/shared/data/uploads",
+        "writer",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"user": None}, "lacks user"),
+        ({"name": "My Shop"}, "simple name"),
+        ({"uid": 0}, "a number above 0"),
+        ({"health_page": "up.php"}, "no absolute path: up.php"),
+        ({"locations": [{"path": "/a/", "fallback": "x; }"}]}, "no absolute path: x; }"),
+        ({"entry_points": ["app", "../x"]}, "without .php"),
+        ({"front_controller": "index"}, "none of the entry_points"),
+        ({"mounts": ["../etc"]}, "relative to the shared volume"),
+        ({"mounts": ["/etc"]}, "relative to the shared volume"),
+        ({"secrets": ["blog_key"]}, "what trivet_application.secrets names: blog_key"),
+    ],
+)
+def test_an_application_that_does_not_fit_is_refused(
+    changes: dict[str, Any], words: str, production: Environment
+) -> None:
+    application = {name: value for name, value in {**BLOG, **changes}.items() if value is not None}
+    problems = production.value("base", NODES[0], "__base_problems", trivet_application=application)
+    assert any(words in problem for problem in problems), problems
+
+
+def test_the_description_of_the_demo_and_that_of_the_test_are_whole(production: Environment) -> None:
+    for own in ({}, {"trivet_application": BLOG}):
+        problems = production.value("base", NODES[0], "__base_problems", **own)
+        assert not any("trivet_application" in problem for problem in problems), problems
+
+
 def test_nginx_executes_the_two_entry_points_and_no_other_file(production: Environment) -> None:
     text = production.written("nginx")["/etc/nginx/nginx.conf"].content
     locations = dict(re.findall(r"^ {8}location (.*?) \{(.*?)^ {8}\}", text, re.MULTILINE | re.DOTALL))

@@ -17,5 +17,5 @@ def environment(count: int = 3, size: str = "6") -> Environment:
         nodes=tuple(Node(NAMES[n], n + 1, f"192.0.2.{n + 11}") for n in range(count)),
         gateways=tuple(f"192.0.2.{n + 21}" for n in range(count)),
         size=size,
-        domain="shop.example",
+        domains=("shop.example",),
     )

@@ -70,7 +70,7 @@ def test_the_volume_the_mount_and_the_brick_are_where_they_were_told(nodes: list
     node = nodes[0]
     assert node.check_output(f"findmnt --noheadings --output FSTYPE {SET['files_mount']}") == "fuse.glusterfs"
     assert f":{SET['files_brick']}" in node.check_output(f"gluster volume info {SET['files_volume']}")
-    assert node.file("/srv/store/pub/media").linked_to.startswith(SET["files_mount"])
+    assert node.file("/srv/applications/shop/pub/media").linked_to.startswith(SET["files_mount"])
     assert not node.file("/srv/shared").exists and not node.file("/srv/glusterfs").exists
 
 
@@ -100,7 +100,23 @@ def test_redis_evicts_as_it_was_told(nodes: list[Host]) -> None:
 
 
 def test_php_children_are_static(nodes: list[Host]) -> None:
-    assert nodes[0].check_output("pgrep -c -f 'pool store'") == "3"
+    assert nodes[0].check_output("pgrep -c -u shopper -f 'pool shop'") == "3"
+
+
+def test_the_application_has_its_own_user_and_paths(nodes: list[Host]) -> None:
+    node = nodes[0]
+    assert not node.user("store").exists
+    assert (node.user("shopper").uid, node.group("shopper").gid) == (991, 991)
+    assert node.file("/srv/applications/shop/pub/index.php").user == "root"
+    assert not node.file("/srv/store").exists and not node.file("/srv/store-local").exists
+    assert node.file("/srv/applications/shop/pub/media/.").user == "shopper"
+    assert node.file("/run/php/shop.sock").is_socket
+    assert node.file("/srv/shop-local/log").user == "shopper"
+
+
+def test_the_certificate_names_every_domain(nodes: list[Host]) -> None:
+    names = nodes[0].check_output("openssl x509 -in /etc/haproxy/certs/public.pem -noout -ext subjectAltName")
+    assert "DNS:alternative.shop.example, DNS:www.alternative.shop.example" in names
 
 
 def test_the_search_engine_is_elasticsearch_7_from_maven_central(nodes: list[Host], lab: LabState) -> None:

@@ -31,7 +31,7 @@ def inventory(tmp_path: Path, **changes: object) -> Path:
         "all": {
             "vars": {
                 "trivet_environment": "production",
-                "trivet_domain": "shop.example",
+                "trivet_domains": ["shop.example"],
                 "trivet_size": "6",
                 "trivet_provider": "command",
                 "trivet_gateway_addresses": ["192.0.2.21", "192.0.2.22", "192.0.2.23"],

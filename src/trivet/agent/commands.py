@@ -23,6 +23,8 @@ MODULES = {
     "flags": "agent.flags",
     "journal": "agent.journal",
     "events": "agent.events",
+    "announce": "agent.announce",
+    "withdraw": "agent.announce",
     "pause": "agent.pause",
     "resume": "agent.pause",
     "heal": "agent.heal",

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from trivet.agent import lease, units
-from trivet.health.config import DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY, PAUSE_DIRECTORY
+from trivet.health.config import ANNOUNCED_DIRECTORY, DISABLED_UNITS_DIRECTORY, DRAIN_DIRECTORY, PAUSE_DIRECTORY
 from trivet.node.errors import AgentError
 from trivet.node.flag_files import FlagFiles
 from trivet.node.listed_flags import Config, FlagKind, Listed, look_files
@@ -135,10 +135,21 @@ def undo_pause(name: str, _config: Config) -> str:
     return "repairs again" if FlagFiles(PAUSE_DIRECTORY).clear(name) else "was gone already"
 
 
+def look_announcements(_config: Config) -> list[Listed]:
+    """Announcements of changes."""
+    return look_files(FlagFiles(ANNOUNCED_DIRECTORY), "announcement", "the {} may answer with something else than 200")
+
+
+def undo_announcement(name: str, _config: Config) -> str:
+    """Have anything but 200 be an outage again."""
+    return "withdrawn" if FlagFiles(ANNOUNCED_DIRECTORY).clear(name) else "was gone already"
+
+
 KINDS: dict[str, FlagKind] = {
     "drain": FlagKind(look_drains, undo_drain),
     "unit": FlagKind(look_units, undo_unit),
     "pause": FlagKind(look_pauses, undo_pause),
+    "announcement": FlagKind(look_announcements, undo_announcement),
     **{name: kind for kinds in parts("flags", dict).values() for name, kind in kinds.items()},
 }
 """Every kind of flag that Trivet sets: of the node, and of its services."""

@@ -16,19 +16,16 @@ from trivet.errors import InputError, TrivetError
 from trivet.model.environment import Environment
 from trivet.services.registry import secrets_of
 
-SECRET_NAMES = (
-    "store_database_password",
-    "store_crypt_key",
-    "redis_password",
-    "agent_channel_secret",
-)
+PLATFORM_SECRETS = ("redis_password", "agent_channel_secret")
+"""What every environment needs; an application names its own."""
 ADDABLE = ("agent_channel_secret",)
 """Secrets of the nodes among themselves: an environment of an earlier release gets them when it converges."""
 
 
 def secret_names(environment: Environment) -> tuple[str, ...]:
-    """The secrets that the environment needs: those of every one, and those of the services that it may do without."""
-    return (*SECRET_NAMES, *_of_services(environment))
+    """The secrets that an environment needs: its own, those of its application, and of services that it has."""
+    own = environment.application.secrets if environment.application else ()
+    return tuple(dict.fromkeys((*own, *PLATFORM_SECRETS, *_of_services(environment))))
 
 
 def _of_services(environment: Environment) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ HAPROXY_SOCKET = gateway.HAPROXY_SOCKET.default
 MARIADB_SOCKET = database.SOCKET.default
 MARIADB_DIRECTORY = database.DATA_DIRECTORY.default
 REDIS_DIRECTORY = redis.DATA_DIRECTORY.default
-STORE_LOGS = Path("/srv/store-local/log")
 HANDOVER_TABLE = gateway.HANDOVER_TABLE
 FIREWALL_TABLE = gateway.FIREWALL_TABLE
 PENDING_DIRECTORIES = {
@@ -37,6 +36,9 @@ PAUSE_DIRECTORY = host.PAUSE_DIRECTORY.default
 HEALER_UNIT = "trivet-heal"
 PAUSE_FLAG = "agent"
 """The one flag in it: the agent of this node repairs nothing."""
+ANNOUNCED_DIRECTORY = host.ANNOUNCED_DIRECTORY.default
+ANNOUNCED_FLAG = "application"
+"""The one flag in it: a change has announced that this node may answer with something else than 200."""
 NOMINATION_DIRECTORY = redis.NOMINATION_DIRECTORY.default
 GATEWAY_DIRECTORY = gateway.GATEWAY_DIRECTORY.default
 KEEPALIVED_ALIVE = gateway.KEEPALIVED_ALIVE.default
@@ -68,6 +70,10 @@ class NodeConfig:
     terms: Terms = field(default_factory=Terms)
     redis_password: str = ""
     domain: str = "localhost"
+    health_page: str = "/"
+    """The application's page that this node must answer with 200."""
+    log_directory: Path | None = None
+    """Where the application writes its log, on the node's own disk."""
     heals: bool = False
     """Whether ``trivet-heal`` should run here; a ``node.json`` of an earlier release does not say, so nobody asks."""
 
@@ -92,7 +98,8 @@ class NodeConfig:
         """Where services of this node write, each maybe a file system of its own; not all are on every node."""
         engine = Path("/var/lib") / self.terms[search.ENGINE]
         brick = self.terms[files.BRICK]
-        return (Path("/"), brick, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, engine, STORE_LOGS)
+        logs = () if self.log_directory is None else (self.log_directory,)
+        return (Path("/"), brick, Path("/var"), MARIADB_DIRECTORY, REDIS_DIRECTORY, engine, *logs)
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> NodeConfig:
@@ -102,6 +109,7 @@ class NodeConfig:
             ValueError: a key is missing or does not fit.
         """
         try:
+            application = dict(data.get("application") or {})
             return cls(
                 environment=str(data["environment"]),
                 name=str(data["name"]),
@@ -115,6 +123,8 @@ class NodeConfig:
                 terms=terms_of(given_terms(data)),
                 redis_password=str(data.get("redis_password") or ""),
                 domain=str(data.get("domain") or "localhost"),
+                health_page=str(application.get("health_page") or "/"),
+                log_directory=Path(application["log_directory"]) if application.get("log_directory") else None,
                 heals=data.get("heals") is True,
             )
         except (KeyError, TypeError, ValueError) as problem:

@@ -124,6 +124,9 @@ class HostFacts(ServiceFacts):
     """None when nobody has this node's vote, or it has expired."""
     pause: Flag | None = None
     """Who keeps the agent of this node from repairing; None when nobody does, or the pause has expired."""
+    announced: Flag | None = None
+    """Who has announced that the application may answer with something else than 200, such as a deploy; None when
+    nobody has, or the announcement has expired."""
     units: dict[str, str] = field(default_factory=dict)
     """States of the services that should run here, as systemd has them; ``php-fpm`` of the version that is there."""
     falls: dict[str, tuple[float, ...]] = field(default_factory=dict)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trivet.errors import InputError
+from trivet.model.application import Application
 from trivet.model.size import size_named
 from trivet.services.contract import Terms
 from trivet.services.registry import lasting, settings_of, terms_of
@@ -17,6 +19,7 @@ from trivet.services.registry import lasting, settings_of, terms_of
 SERVICE_GROUP = "trivet_nodes"
 WEB_GROUP = "trivet_web"
 ALLOWED_NODE_COUNTS = (1, 3)
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 FIRST_WEB_NODE_ID = 11
 # A web node of one of these groups is in no HAProxy: it is being made, or being taken away.
 GROUPS_OUT_OF_SERVICE = ("trivet_web_joining", "trivet_web_leaving")
@@ -55,8 +58,10 @@ class Environment:
 
     :param inventory: the inventory folder or file it was read from.
     :param nodes: the service nodes, which run everything and are members of every cluster.
+    :param domains: the host names that it answers to, the main one first.
     :param web_nodes: nodes with nginx and PHP-FPM only, by their ids.
     :param terms: ports, paths and names of the services.
+    :param application: what runs on it; None when the inventory describes none.
     """
 
     name: str
@@ -64,10 +69,11 @@ class Environment:
     nodes: tuple[Node, ...]
     gateways: tuple[str, ...]
     size: str
-    domain: str
+    domains: tuple[str, ...]
     variables: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     web_nodes: tuple[Node, ...] = ()
     terms: Terms = field(default_factory=Terms)
+    application: Application | None = None
 
     @property
     def machines(self) -> tuple[Node, ...]:
@@ -92,16 +98,14 @@ class Environment:
         return str(self.variables.get("trivet_provider", "none"))
 
     @property
-    def application(self) -> Mapping[str, Any]:
-        """What the inventory says of the application that runs on it; empty when it says nothing."""
-        found = self.variables.get("trivet_application")
-        return found if isinstance(found, Mapping) else {}
+    def domain(self) -> str:
+        """The main domain: what nodes are asked for."""
+        return self.domains[0]
 
     @property
     def probe_contract(self) -> str | None:
         """The contract that the probe keeps to here, if the application names one."""
-        name = self.application.get("probe")
-        return str(name) if name else None
+        return self.application.probe if self.application else None
 
     def node(self, name: str) -> Node:
         """The node of a name.
@@ -141,10 +145,11 @@ class Environment:
             nodes=nodes,
             gateways=gateways,
             size=size,
-            domain=str(_required(variables, "trivet_domain", where)),
+            domains=_domains(variables, where),
             variables=variables,
             web_nodes=web_nodes,
             terms=_terms(nodes + web_nodes, where),
+            application=Application.from_variables(variables, where),
         )
 
 
@@ -179,6 +184,15 @@ def _required(variables: Mapping[str, Any], key: str, where: str) -> Any:
     if variables.get(key) in (None, ""):
         raise InputError(f"{where}: {key} is not set")
     return variables[key]
+
+
+def _domains(variables: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    found = _required(variables, "trivet_domains", where)
+    if not isinstance(found, list) or not found or not all(_HOST_NAME.fullmatch(str(name)) for name in found):
+        raise InputError(f"{where}: trivet_domains is {found!r}; it takes a list of host names, the main one first")
+    if len(set(found)) != len(found):
+        raise InputError(f"{where}: trivet_domains names a domain twice")
+    return tuple(map(str, found))
 
 
 def _address(text: Any, key: str, where: str) -> str:

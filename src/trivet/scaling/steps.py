@@ -27,8 +27,6 @@ USED_SECONDS = 60.0
 HEALTHY_SECONDS = 300.0
 SOAK_SECONDS = 3.0
 POLL_SECONDS = 0.2
-# A real page for customers, and the page that HAProxy's check asks for.
-PAGES = ("/", "/health_check.php")
 
 Tell = Callable[[str, str], None]
 """Takes a line of progress: what it is about, and the words."""
@@ -101,8 +99,10 @@ class Steps:
 
     def _bad_page(self) -> str:
         """The first page that a service node does not get from a new node, in words; empty when it gets all."""
+        application = self._environment.application
         for node in self.moving:
-            for path in PAGES:
+            # A real page for customers, and the page that HAProxy's check asks for.
+            for path in ("/", application.health_page) if application else ("/",):
                 url = f"http://{node.address}:{self._environment.terms[NGINX_PORT]}{path}"
                 command = ["curl", "-sS", "-o", "/dev/null", "-m", "10", "-w", "%{http_code}"]
                 host = f"Host: {self._environment.domain}"

@@ -75,6 +75,8 @@ def zipapp() -> ModuleType:
         "repair start mariadb --owner me",
         "repair settle --owner me",
         "events --since 1800000000.5",
+        "announce --owner me --expires 600",
+        "withdraw",
         "pause --owner me --expires 600",
         "resume --owner me",
     ],

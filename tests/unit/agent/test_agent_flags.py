@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from trivet.agent import flags, serve, units
+from trivet.agent import announce, flags, serve, units
 from trivet.agent import lease as lease_module
 from trivet.health.config import SEARCH_ALLOCATION, SEARCH_ALLOCATION_FLAG
 from trivet.node.errors import AgentError
@@ -277,3 +277,16 @@ def test_the_keeper_removes_expired_drains_within_its_round(world: World, tmp_pa
 
     asyncio.run(one_round())
     assert world.drains.names() == ["redis"]
+
+
+def test_an_announcement_is_a_flag_with_an_owner_and_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (announce, flags):
+        monkeypatch.setattr(module, "ANNOUNCED_DIRECTORY", tmp_path)
+    said = announce.run_announce(argparse.Namespace(owner="deploy@desk", expires=60.0), {})
+    assert said["announced"]["owner"] == "deploy@desk"
+    (listed,) = flags.look_announcements({})
+    assert (listed.kind, listed.subject, listed.owner) == ("announcement", "application", "deploy@desk")
+    assert flags.undo_announcement("application", {}) == "withdrawn"
+    assert announce.run_withdraw(argparse.Namespace(), {}) == {"withdrawn": False}
+    with pytest.raises(AgentError):
+        announce.run_announce(argparse.Namespace(owner="deploy@desk", expires=0.0), {})

@@ -23,7 +23,7 @@ ENVIRONMENT = Environment(
     nodes=(Node("shop-1", 1, "192.0.2.11"),),
     gateways=("192.0.2.21",),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 
 

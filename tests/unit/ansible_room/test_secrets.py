@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ import yaml
 from trivet.ansible import secrets
 from trivet.errors import InputError
 from trivet.model import Environment, Node
+from trivet.model.application import Application
+
+NAMES = ("blog_key", "redis_password", "agent_channel_secret")
 
 
 @pytest.fixture
@@ -21,7 +25,9 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     monkeypatch.setenv("TRIVET_VAULT_PASSWORD_FILE", str(password))
     inventory = tmp_path / "inventory"
     inventory.mkdir()
-    return Environment("test", inventory, (Node("node-1", 1, "192.0.2.1"),), ("192.0.2.21",), "6", "shop.example")
+    node = Node("node-1", 1, "192.0.2.1")
+    application = Application("blog", "/up", secrets=("blog_key",))
+    return Environment("test", inventory, (node,), ("192.0.2.21",), "6", ("shop.example",), application=application)
 
 
 @pytest.fixture
@@ -45,22 +51,20 @@ def test_secrets_are_generated_once_and_encrypted(environment: Environment) -> N
 def test_every_secret_is_long_its_own_and_fits_the_roles(environment: Environment) -> None:
     secrets.ensure_secrets(environment)
     values = yaml.safe_load(secrets.secrets_file(environment).read_text())["trivet_secrets"]
-    assert sorted(values) == sorted(secrets.SECRET_NAMES)
+    assert sorted(values) == sorted(NAMES)
     assert len(set(values.values())) == len(values)
     assert all(len(value) >= 24 and value.replace("-", "").replace("_", "").isalnum() for value in values.values())
 
 
 @pytest.mark.usefixtures("plain_vault")
-@pytest.mark.parametrize(
-    "kept", [[], ["redis_password"], [name for name in secrets.SECRET_NAMES if name != "redis_password"]]
-)
+@pytest.mark.parametrize("kept", [[], ["redis_password"], [name for name in NAMES if name != "redis_password"]])
 def test_a_missing_secret_is_named_with_its_file(environment: Environment, kept: list[str]) -> None:
     path = secrets.secrets_file(environment)
     path.parent.mkdir(parents=True)
     path.write_text(yaml.safe_dump({"trivet_secrets": dict.fromkeys(kept, "x")}))
     with pytest.raises(InputError) as raised:
         secrets.ensure_secrets(environment)
-    missing = next(name for name in secrets.SECRET_NAMES if name not in kept)
+    missing = next(name for name in NAMES if name not in kept)
     assert raised.value.message == f"{path}: trivet_secrets.{missing} is missing"
     assert raised.value.next_command == f"ansible-vault edit {path}"
 
@@ -69,7 +73,7 @@ def test_a_missing_secret_is_named_with_its_file(environment: Environment, kept:
 def test_an_environment_of_an_earlier_release_gets_the_secret_of_its_agents(environment: Environment) -> None:
     path = secrets.secrets_file(environment)
     path.parent.mkdir(parents=True)
-    old = dict.fromkeys((name for name in secrets.SECRET_NAMES if name not in secrets.ADDABLE), "x")
+    old = dict.fromkeys((name for name in NAMES if name not in secrets.ADDABLE), "x")
     path.write_text(yaml.safe_dump({"trivet_secrets": old, "mine": 1}))
     with pytest.raises(InputError) as raised:
         secrets.check_secrets(environment)
@@ -79,6 +83,17 @@ def test_an_environment_of_an_earlier_release_gets_the_secret_of_its_agents(envi
     assert len(content["trivet_secrets"].pop("agent_channel_secret")) >= 24
     assert content == {"trivet_secrets": old, "mine": 1}
     assert secrets.ensure_secrets(environment) is False
+
+
+@pytest.mark.usefixtures("plain_vault")
+def test_without_an_application_only_the_platform_s_secrets_are_needed(environment: Environment) -> None:
+    alone = replace(environment, application=None)
+    assert secrets.ensure_secrets(alone) is True
+    values = yaml.safe_load(secrets.secrets_file(alone).read_text())["trivet_secrets"]
+    assert sorted(values) == sorted(secrets.PLATFORM_SECRETS)
+    secrets.check_secrets(alone)
+    with pytest.raises(InputError, match="blog_key is missing"):
+        secrets.check_secrets(environment)
 
 
 def test_without_the_file_nothing_is_generated_by_a_check(environment: Environment) -> None:

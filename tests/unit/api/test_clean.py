@@ -26,7 +26,7 @@ ENVIRONMENT = Environment(
     nodes=tuple(Node(f"node-{n}", n, f"192.0.2.{n}") for n in (1, 2, 3)),
     gateways=("192.0.2.21", "192.0.2.22", "192.0.2.23"),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 
 

@@ -36,7 +36,7 @@ class World:
             nodes=tuple(Node(name, number, f"192.0.2.{10 + number}") for number, name in enumerate(NAMES, 1)),
             gateways=tuple(f"192.0.2.{20 + number}" for number in (1, 2, 3)),
             size="6",
-            domain="shop.example",
+            domains=("shop.example",),
         )
         self.identities: dict[str, str] = {}
         self.done: list[str] = []

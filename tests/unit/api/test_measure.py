@@ -15,6 +15,7 @@ import pytest
 from trivet.api import measure
 from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
+from trivet.model.application import Application
 from trivet.probe import LiveFigures, ProbeReport, ProbeSettings
 from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
@@ -27,7 +28,7 @@ ENVIRONMENT = Environment(
     nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}") for n in (1, 2, 3)),
     gateways=("192.0.2.21",),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 JOURNAL = "20261124-080000-operator@desk:1"
 FIGURES = Figures(100, 0, {}, Latency(8.0, 20.0, 40.0, 120.0))
@@ -199,15 +200,14 @@ def test_a_report_that_cannot_be_written_hides_nothing() -> None:
     ("application", "given", "contract"),
     [
         (None, None, "demo"),
-        ({"probe": "magento"}, None, "magento"),
-        ({"probe": "magento"}, "pages", "pages"),
-        ({}, None, "demo"),
-        ("{{ a template }}", None, "demo"),
+        (Application("blog", "/up", probe="magento"), None, "magento"),
+        (Application("blog", "/up", probe="magento"), "pages", "pages"),
+        (Application("blog", "/up"), None, "demo"),
     ],
 )
 def test_the_contract_is_the_given_one_else_that_of_the_application(
-    application: Any, given: str | None, contract: str
+    application: Application | None, given: str | None, contract: str
 ) -> None:
-    environment = replace(ENVIRONMENT, variables={"trivet_application": application})
+    environment = replace(ENVIRONMENT, application=application)
     measure.measured(environment, 25.0, lambda listener: "made", contract=given)
     assert FakeProbe.settings.contract == contract

@@ -36,7 +36,7 @@ ENVIRONMENT = Environment(
     nodes=tuple(Node(name, number, f"10.0.0.{number}") for number, name in enumerate(NAMES, 1)),
     gateways=("192.0.2.21", "192.0.2.22", "192.0.2.23"),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 
 

@@ -41,7 +41,7 @@ def environment(state: LabState) -> Environment:
         nodes=tuple(Node(node.name, node.node_id, node.address) for node in state.nodes),
         gateways=tuple(state.gateways),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
         variables={"trivet_lab": "lab", "trivet_provider": "incus"},
     )
 

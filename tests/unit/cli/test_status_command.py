@@ -22,7 +22,7 @@ ENVIRONMENT = Environment(
     nodes=(Node("shop-1", 1, "192.0.2.11"),),
     gateways=("192.0.2.21",),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 WELL = Finding("web", "shop-1", State.HEALTHY, AS_IT_SHOULD_BE)
 WAITS = Finding("host", "shop-1", State.HEALTHY, "mariadb waits for a restart by the next rotation")

@@ -591,11 +591,16 @@ def test_a_disk_that_fails_hides_no_other(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("engine", ["opensearch", "elasticsearch"])
 def test_every_directory_with_data_is_looked_at(engine: str) -> None:
-    looked_at = {
-        str(path) for path in NodeConfig.from_mapping({**NODE_JSON, "search_engine": engine}).written_directories
-    }
-    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", str(BRICK.default), "/srv/store-local/log"}
-    assert looked_at == {"/", "/var"} | data
+    told = {"search_engine": engine, "application": {"health_page": "/up", "log_directory": "/var/log/blog"}}
+    config = NodeConfig.from_mapping({**NODE_JSON, **told})
+    assert config.health_page == "/up"
+    data = {"/var/lib/mysql", "/var/lib/redis", f"/var/lib/{engine}", str(BRICK.default), "/var/log/blog"}
+    assert {str(path) for path in config.written_directories} == {"/", "/var"} | data
+
+
+def test_an_application_without_a_log_of_its_own_has_no_directory_for_it() -> None:
+    config = NodeConfig.from_mapping({**NODE_JSON, "application": {"health_page": "/up", "log_directory": ""}})
+    assert config.log_directory is None and Path() not in config.written_directories
 
 
 # --- the whole

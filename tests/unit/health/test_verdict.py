@@ -483,6 +483,29 @@ def drained_node() -> dict[str, Any]:
     }
 
 
+MAINTENANCE: dict[str, Any] = {
+    "node-2.web.direct": Page(status=503),
+    "node-2.web.proxied": Page(status=503),
+    f"node-1.{server_path('web', 'node-2')}": "DOWN",
+}
+
+
+def test_a_page_that_is_not_200_is_an_outage_unless_a_change_has_announced_it() -> None:
+    assert {item.state for item in judged(healthy(), MAINTENANCE).problems} == {BROKEN}
+    announced = {"node-2.host.announced": Flag(owner="deploy@desk", since=NOW, expires=NOW + 600)}
+    verdict = judged(healthy(), {**MAINTENANCE, **announced})
+    assert [(item.node, item.state) for item in verdict.problems] == [("node-2", BUSY)] * 2
+    assert "its own nginx answers 503, as deploy@desk has announced" in verdict.problems[0].reason
+    # Another node has announced nothing.
+    assert judged(healthy(), {**announced, "node-1.web.direct": Page(status=503)}).state is BROKEN
+
+
+def test_no_answer_at_all_is_an_outage_whatever_was_announced() -> None:
+    announced = {"node-2.host.announced": Flag(owner="deploy@desk", since=NOW, expires=NOW + 600)}
+    silent = {"node-2.web.direct": Page(error="connection refused")}
+    assert judged(healthy(), {**silent, **announced}).state is BROKEN
+
+
 def test_a_drained_node_is_busy_with_owner_and_reason() -> None:
     verdict = judged(healthy(), drained_node())
     assert verdict.state is BUSY

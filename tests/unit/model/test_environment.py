@@ -10,6 +10,7 @@ import pytest
 
 from trivet.errors import InputError
 from trivet.model import Environment
+from trivet.model.application import Application
 from trivet.services.contract import Terms
 from trivet.services.database import contract as database
 
@@ -20,7 +21,7 @@ def listing(count: int = 3, **overrides: Any) -> dict[str, Any]:
             "ansible_host": f"192.0.2.{10 + number}",
             "trivet_node_id": number,
             "trivet_environment": "production",
-            "trivet_domain": "shop.example",
+            "trivet_domains": ["shop.example", "www.shop.example"],
             "trivet_size": "6",
             "trivet_gateway_addresses": [f"192.0.2.{20 + n}" for n in range(1, count + 1)],
             **overrides,
@@ -47,6 +48,19 @@ def test_other_counts_are_refused(count: int) -> None:
         environment(listing(count))
 
 
+def test_the_first_domain_is_the_main_one_and_an_application_is_not_needed() -> None:
+    found = environment(listing())
+    assert (found.domain, found.domains) == ("shop.example", ("shop.example", "www.shop.example"))
+    assert found.application is None and found.probe_contract is None
+
+
+def test_what_trivet_needs_to_know_of_the_application() -> None:
+    told = {"name": "blog", "health_page": "/up", "secrets": ["blog_key"], "probe": "pages", "locations": []}
+    found = environment(listing(trivet_application=told))
+    assert found.application == Application("blog", "/up", ("blog_key",), "pages")
+    assert found.probe_contract == "pages"
+
+
 def test_two_nodes_with_one_address() -> None:
     data = listing()
     data["_meta"]["hostvars"]["node-2"]["ansible_host"] = "192.0.2.11"
@@ -59,7 +73,14 @@ def test_two_nodes_with_one_address() -> None:
     [
         ({"trivet_size": "7"}, "size '7' is not in the table"),
         ({"trivet_size": None}, "trivet_size is not set"),
-        ({"trivet_domain": ""}, "trivet_domain is not set"),
+        ({"trivet_domains": []}, r"trivet_domains is \[\]; it takes a list"),
+        ({"trivet_domains": "shop.example"}, "trivet_domains is 'shop.example'; it takes a list of host names"),
+        ({"trivet_domains": ["shop example"]}, "it takes a list of host names"),
+        ({"trivet_domains": ["a.example", "a.example"]}, "names a domain twice"),
+        ({"trivet_application": "{{ a_template }}"}, "no dictionary of plain values"),
+        ({"trivet_application": {"name": "x"}}, "health_page is ''; it takes a path"),
+        ({"trivet_application": {"health_page": "/up"}}, "trivet_application.name is not set"),
+        ({"trivet_application": {"name": "x", "health_page": "/up", "secrets": "one"}}, "secrets takes a list"),
         ({"trivet_gateway_addresses": ["192.0.2.21"]}, "one address for each of the 3 nodes"),
         ({"trivet_gateway_addresses": ["192.0.2.21"] * 3}, "names an address twice"),
         ({"trivet_gateway_addresses": ["192.0.2.11", "192.0.2.22", "192.0.2.23"]}, "both a gateway address and"),
@@ -93,7 +114,7 @@ def test_a_node_with_a_port_of_its_own_is_refused() -> None:
 
 def test_the_error_names_the_file() -> None:
     with pytest.raises(InputError, match=r"inventories/x/hosts\.yml"):
-        environment(listing(trivet_domain=None))
+        environment(listing(trivet_domains=None))
 
 
 def with_web(**changes: Any) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def cloud(ec2: Any, endpoint: str, request: pytest.FixtureRequest) -> Cloud:
         nodes=tuple(nodes),
         gateways=("192.0.2.21", "192.0.2.22", "192.0.2.23"),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
         variables=variables,
     )
     return Cloud(ec2, environment)

@@ -42,7 +42,7 @@ def environment(program: str) -> Environment:
         nodes=(NODE,),
         gateways=("192.0.2.22",),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
         variables={"trivet_provider": "command", "trivet_provider_command": program},
         web_nodes=(Node("web-2", 12, "192.0.2.31"),),
     )

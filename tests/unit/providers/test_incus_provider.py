@@ -21,7 +21,7 @@ ENVIRONMENT = Environment(
     nodes=(Node("lab-1", 1, "10.0.0.11"),),
     gateways=("10.0.0.21",),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
     variables={"trivet_provider": "incus", "trivet_lab": "lab"},
 )
 

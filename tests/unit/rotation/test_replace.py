@@ -88,7 +88,7 @@ def environment() -> Environment:
         nodes=(Node("node-1", 1, "192.0.2.11"), NODE, Node("node-3", 3, "192.0.2.13")),
         gateways=("192.0.2.21", "192.0.2.22", "192.0.2.23"),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
     )
 
 

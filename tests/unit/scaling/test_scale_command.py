@@ -32,7 +32,7 @@ ENVIRONMENT = Environment(
     nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}") for n in (1, 2, 3)),
     gateways=tuple(f"192.0.2.{20 + n}" for n in (1, 2, 3)),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
 )
 PLAN = ScalePlan("scale-out", "shop", (WebHost("shop-web-1", "", 11, Progress.JOINING),), ("create", "gate"), "6")
 

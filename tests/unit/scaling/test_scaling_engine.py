@@ -73,7 +73,7 @@ class World:
             nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}") for n in (1, 2, 3)),
             gateways=tuple(f"192.0.2.{20 + n}" for n in (1, 2, 3)),
             size="6",
-            domain="shop.example",
+            domains=("shop.example",),
         )
         hosts = Record(bare).hosts
         web = tuple(Node(host.name, host.node_id, host.address) for host in hosts)

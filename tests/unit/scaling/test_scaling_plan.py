@@ -16,7 +16,7 @@ from trivet.scaling.record import Progress, Record, WebHost
 
 OPERATORS = """\
 all:
-  vars: {trivet_environment: shop, trivet_domain: shop.example, trivet_size: "6",
+  vars: {trivet_environment: shop, trivet_domains: [shop.example], trivet_size: "6",
          trivet_gateway_addresses: [192.0.2.21, 192.0.2.22, 192.0.2.23]}
   children:
     trivet_nodes:
@@ -39,7 +39,7 @@ def environment(folder: Path, *web: WebHost, names: tuple[str, ...] = ("shop-1",
         nodes=tuple(Node(name, n, f"192.0.2.{10 + n}") for n, name in enumerate(names, 1)),
         gateways=tuple(f"192.0.2.{20 + n}" for n in range(1, len(names) + 1)),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
         web_nodes=tuple(Node(item.name, item.node_id, item.address) for item in web),
     )
 
@@ -65,7 +65,7 @@ def test_ansible_reads_the_record_as_part_of_the_inventory(tmp_path: Path) -> No
     assert out == {"shop-web-1", "shop-web-5"}, "one that joins and one that leaves are in no HAProxy"
     assert {node.name for node in found.proxies} == {node.name for node in found.machines} - out
     # What the whole environment shares holds for web nodes as well.
-    assert all(node.variables["trivet_domain"] == "shop.example" for node in found.web_nodes)
+    assert all(node.variables["trivet_domains"] == ["shop.example"] for node in found.web_nodes)
 
 
 def test_the_record_survives_and_goes_with_its_last_node(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ ENVIRONMENT = Environment(
     nodes=tuple(Node(f"shop-{n}", n, f"192.0.2.{10 + n}", {"ansible_user": "admin"}) for n in (1, 2, 3)),
     gateways=tuple(f"192.0.2.{20 + n}" for n in (1, 2, 3)),
     size="6",
-    domain="shop.example",
+    domains=("shop.example",),
     web_nodes=(Node("shop-web-1", 11, "192.0.2.31"),),
 )
 

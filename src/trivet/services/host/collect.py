@@ -18,6 +18,8 @@ from typing import Any
 
 from trivet.health.collector import Collect
 from trivet.health.config import (
+    ANNOUNCED_DIRECTORY,
+    ANNOUNCED_FLAG,
     DISABLED_UNITS_DIRECTORY,
     DRAIN_DIRECTORY,
     LEASE_FILE,
@@ -67,6 +69,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> HostFacts:
         disabled_units={name: flag_of(flag) for name, flag in flags(DISABLED_UNITS_DIRECTORY).items()},
         vote=vote(_content(LEASE_FILE), now),
         pause=in_force(_content(PAUSE_DIRECTORY / PAUSE_FLAG), now),
+        announced=in_force(_content(ANNOUNCED_DIRECTORY / ANNOUNCED_FLAG), now),
         units=states(config.units, deadline),
         clock=now,
         # Last, since it takes no more than what is left.

@@ -69,6 +69,11 @@ PAUSE_DIRECTORY = Place(
     default=Path("/var/lib/trivet/pause"),
     what="with the file `agent` in it the healer repairs nothing, JSON: owner, since, expires",
 )
+ANNOUNCED_DIRECTORY = Place(
+    name="announced_directory",
+    default=Path("/var/lib/trivet/announced"),
+    what="with the file `application` another status than 200 is announced, JSON: owner, since, expires",
+)
 LEASE_FILE = Place(name="lease_file", default=Path("/var/lib/trivet/lease.json"), what="this node's vote in the lease")
 JOURNAL_DIRECTORY = Place(
     name="journal_directory",
@@ -101,6 +106,7 @@ CONTRACT = Contract(
         DRAIN_KEPT_DIRECTORY,
         DISABLED_UNITS_DIRECTORY,
         PAUSE_DIRECTORY,
+        ANNOUNCED_DIRECTORY,
         LEASE_FILE,
         JOURNAL_DIRECTORY,
         EVENTS_DIRECTORY,

@@ -46,7 +46,7 @@ def php_fpm_state(units: Mapping[str, str]) -> str:
 
 def _direct(config: NodeConfig, deadline: Deadline) -> Response:
     port = config.terms[NGINX_PORT]
-    return http_get(config.address, port, "/health_check.php", deadline, headers={"Host": config.domain})
+    return http_get(config.address, port, config.health_page, deadline, headers={"Host": config.domain})
 
 
 def _proxied(config: NodeConfig, deadline: Deadline) -> Response:

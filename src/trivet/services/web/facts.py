@@ -26,7 +26,7 @@ class WebFacts(ServiceFacts):
     nginx: str = "unknown"
     php_fpm: str = "unknown"
     direct: Page = Page()
-    """``/health_check.php`` from the node's own nginx."""
+    """The application's health page from the node's own nginx."""
     proxied: Page = Page()
     """``/`` through the node's own HAProxy."""
 

@@ -60,13 +60,19 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts, *, proxied: bool) ->
     )
     # A reload may cost this page; HAProxy then asks another node, so it is no excuse for the other one.
     if not {web.nginx, web.php_fpm} & set(COMING_OR_GOING):
-        yield from _of_page(cluster, node, "its own nginx", web.direct, "nginx")
+        yield from _of_page(cluster, node, facts, "its own nginx", web.direct, "nginx")
     if proxied:
-        yield from _of_page(cluster, node, "its HAProxy", web.proxied, "haproxy")
+        yield from _of_page(cluster, node, facts, "its HAProxy", web.proxied, "haproxy")
 
 
-def _of_page(cluster: Cluster, node: str, way: str, page: Page, unit: str) -> Iterator[Finding]:
+def _of_page(cluster: Cluster, node: str, facts: NodeFacts, way: str, page: Page, unit: str) -> Iterator[Finding]:
+    """Anything but 200 is an outage, except in a state that a change has announced. Silence is never announced."""
     if page.status == 200:
+        return
+    announced = facts.host.announced
+    if page.status and announced is not None:
+        reason = f"the page through {way} answers {page.status}, as {announced.owner} has announced"
+        yield Finding(SERVICE, node, State.BUSY, reason, cluster.logs(node, unit))
         return
     answer = f"answers {page.status}" if page.status else f"does not come: {page.error or 'no answer'}"
     reason = f"the page through {way} {answer}"
