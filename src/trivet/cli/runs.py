@@ -44,11 +44,13 @@ def runs(
 
 
 def _table(found: tuple[RunSummary, ...]) -> Table:
-    table = Table("began (UTC)", "what", "state")
-    table.add_column("seconds", justify="right")
-    # An id is what the next command is given: never cut off.
-    for column in ("who", "id"):
+    table = Table()
+    for column in ("began (UTC)", "what", "state"):
         table.add_column(column, overflow="fold")
+    table.add_column("seconds", justify="right")
+    table.add_column("who", overflow="fold")
+    # An id is what the next command is given: neither cut off nor folded.
+    table.add_column("id", no_wrap=True, min_width=max(len(item.id) for item in found))
     for item in found:
         seconds = "" if item.seconds is None else f"{item.seconds:.0f}"
         cells = (_moment(item.began), item.what, item.state, seconds, item.owner, item.id)
