@@ -295,7 +295,7 @@ def shop(variables: dict[str, Any]) -> Environment:
         nodes=(Node("node-1", 1, "192.0.2.1"),),
         gateways=("192.0.2.21",),
         size="6",
-        domain="shop.example",
+        domains=("shop.example",),
         variables={"trivet_provider": "aws", **variables},
     )
 
