@@ -36,21 +36,37 @@ class ActionModule(ActionOnNode):
         said = str(ended["stdout"])
         try:
             facts = _facts(said)
-        except AttributeError:
+        except MissingFact:
             raise AnsibleActionFail(f"the node does not say what it is: {ended['stderr'].strip() or said}") from None
         if arguments["packages"]:
             facts["packages"] = dict(re.findall(r"(?m)^package (\S+) (\S+)\r?$", said))
         return {**result, "changed": False, "ansible_facts": facts}
 
 
+class MissingFact(Exception):
+    """The script did not say what it says of every node."""
+
+
+def _said(pattern: str, said: str) -> re.Match[str]:
+    """A line of what the script said.
+
+    Raises:
+        MissingFact: When it is not there.
+    """
+    if found := re.search(rf"(?m)^{pattern}\r?$", said):
+        return found
+    raise MissingFact(pattern)
+
+
 def _facts(said: str) -> dict[str, Any]:
     """The facts in what the script said.
 
-    :raises AttributeError: when one of those that every node has is missing.
+    Raises:
+        MissingFact: When one of those that every node has is missing.
     """
-    system = re.search(r"(?m)^system (\S+) (\S*)\r?$", said)
-    cores = re.search(r"(?m)^cores (\d+)\r?$", said)
-    memory = re.search(r"(?m)^memory (\d+)\r?$", said)
+    system = _said(r"system (\S+) (\S*)", said)
+    cores = _said(r"cores (\d+)", said)
+    memory = _said(r"memory (\d+)", said)
     interface = re.search(r"(?m)^interface (\S+)\r?$", said)
     return {
         "ansible_distribution": system.group(1).capitalize(),

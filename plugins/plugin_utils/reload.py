@@ -40,7 +40,7 @@ class Service:
         self.new_process: bool = entry["new_process"]
         self.timeout: float = entry["timeout_seconds"]
         self.check_mode = check_mode
-        self.mark = MARKS / self.name
+        self.mark: Path = MARKS / self.name
 
     def why(self) -> str | None:
         """Why it is to be reloaded; None when nothing waits."""

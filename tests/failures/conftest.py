@@ -10,8 +10,8 @@ import os
 import time
 
 import pytest
-from commands import healthy, trivet
 
+from tests.failures.commands import healthy, trivet
 from trivet.api import Environment
 from trivet.lab import LabState
 

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import Run, healthy, incus, measure, on, record, sizes
 
+from tests.failures.commands import Run, healthy, incus, measure, on, record, sizes
 from trivet.api import Environment
 from trivet.chaos.ground import LabGround
 from trivet.lab import LabState

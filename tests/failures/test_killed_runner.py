@@ -7,8 +7,7 @@ import random
 import subprocess
 import time
 
-from commands import Run, children, healthy, measure, record, sizes
-
+from tests.failures.commands import Run, children, healthy, measure, record, sizes
 from trivet.api import Environment
 from trivet.lab import LabState
 from trivet.run.lease import LEASE_SECONDS, RENEW_SECONDS

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import pytest
 import yaml
-from commands import Run, healthy, incus, on, trivet
-from messages import Load, Login, fetch, send
 
+from tests.failures.commands import Run, healthy, incus, on, trivet
+from tests.failures.messages import Load, Login, fetch, send
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import secrets_file
 from trivet.ansible.settings import ansible_environment

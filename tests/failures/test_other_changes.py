@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 
-from commands import Run, healthy, incus, measure, on, record
-
+from tests.failures.commands import Run, healthy, incus, measure, on, record
 from trivet.api import Environment
 from trivet.lab import LabState
 from trivet.probe import ProbeReport

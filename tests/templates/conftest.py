@@ -20,8 +20,8 @@ from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
-from daemons import Daemons
 
+from tests.templates.daemons import Daemons
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import PLATFORM_SECRETS
 from trivet.paths import collections_path

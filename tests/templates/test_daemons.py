@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import SECRETS, Environment, Written
-from daemons import Daemons
+
+from tests.templates.conftest import SECRETS, Environment, Written
+from tests.templates.daemons import Daemons
 
 CHECKED = {
     "base": {"/etc/nftables.conf"},

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import SECRETS, Environment
+
+from tests.templates.conftest import SECRETS, Environment
 
 CONF = "/etc/rabbitmq/rabbitmq.conf"
 ENV = "/etc/rabbitmq/rabbitmq-env.conf"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROLES, ROOT, SECRETS, Environment
 
+from tests.templates.conftest import ROLES, ROOT, SECRETS, Environment
 from trivet.agent.alerts import Alerts
 from trivet.agent.heal import Settings
 from trivet.health.config import KEEPALIVED_ALIVE, NodeConfig

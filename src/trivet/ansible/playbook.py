@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ansible_runner  # type: ignore[import-untyped]
+import ansible_runner
 
 from trivet.ansible.settings import ansible_environment
 from trivet.errors import PlaybookError

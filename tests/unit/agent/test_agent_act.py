@@ -22,6 +22,7 @@ from trivet.health.external import Deadline
 from trivet.health.facts import Flag
 from trivet.node import command as node_command
 from trivet.node.errors import AgentError
+from trivet.node.repair import Question
 from trivet.node.symptom import KILL, START, Remedy
 from trivet.services.contract import Terms
 from trivet.services.database.repair import BOOTSTRAP, SETTLE
@@ -88,7 +89,7 @@ def test_a_start_is_ordered_and_not_waited_for(orders: list[str]) -> None:
 
 
 def test_a_unit_that_systemd_has_forgotten_is_started(orders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    run = act.run_command
+    run = act.run_command  # type: ignore[attr-defined]
 
     def forgotten(words: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
         if "reset-failed" in words:
@@ -131,7 +132,7 @@ def test_the_bricks_outlive_the_management_daemon(orders: list[str]) -> None:
 
 
 def test_a_unit_that_does_not_come_back_is_told(orders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = act.run_command
+    plain = act.run_command  # type: ignore[attr-defined]
 
     def command(words: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
         if words[1] == "is-active":
@@ -327,7 +328,7 @@ def test_what_does_not_answer_is_named_in_time(monkeypatch: pytest.MonkeyPatch) 
         hanging.wait(5)
         return ()
 
-    asked: dict[str, pulse.Question] = {
+    asked: dict[str, Question] = {
         "well": lambda: (),
         "hangs": hang,
         "fails": lambda: json.loads("no"),

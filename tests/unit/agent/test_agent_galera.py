@@ -13,7 +13,9 @@ import pytest
 
 from trivet.health.config import NodeConfig
 from trivet.node.errors import AgentError
+from trivet.services.database import collect as database
 from trivet.services.database import command as galera
+from trivet.services.database.election import MemberReport
 from trivet.services.database.facts import DatabaseFacts
 
 UUID = "7d1a3c52-0a6e-11ef-9f3e-0242ac120002"
@@ -54,13 +56,13 @@ class World:
 
     @property
     def saved(self) -> dict[str, str]:
-        return galera.database.saved_state(self.data / "grastate.dat")
+        return database.saved_state(self.data / "grastate.dat")
 
     def collect(self, *_unused: object) -> DatabaseFacts:
         running = self.unit in ("active", "activating")
         error = None if self.values else "no server"
         saved = {**self.saved, "seqno": "-1"} if running else self.saved
-        return galera.database.facts_of(self.values, saved, self.unit, self.transfer, error=error)
+        return database.facts_of(self.values, saved, self.unit, self.transfer, error=error)
 
     def command(self, words: list[str], _seconds: float) -> subprocess.CompletedProcess[str]:
         self.commands.append(" ".join(words))
@@ -82,7 +84,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
     monkeypatch.setattr(galera, "MARIADB_DIRECTORY", made.data)
     monkeypatch.setattr(galera, "POSITION_FILE", tmp_path / "run" / "position.json")
-    monkeypatch.setattr(galera.database, "collect", made.collect)
+    monkeypatch.setattr(database, "collect", made.collect)
     monkeypatch.setattr(galera, "run_command", made.command)
     monkeypatch.setattr(galera, "server_runs", lambda: made.unit in ("active", "activating"))
     monkeypatch.setattr(galera, "listens", lambda address: address in made.elsewhere)
@@ -240,8 +242,7 @@ def test_an_interrupted_bootstrap_leaves_no_order_to_bootstrap(world: World, mon
 def test_an_election_can_be_asked_for(world: World) -> None:
     del world
     reports = {
-        f"n{n}": replace(galera.MemberReport(node=f"n{n}"), unit="inactive", uuid=UUID, seqno=n).to_dict()
-        for n in (1, 2, 3)
+        f"n{n}": replace(MemberReport(node=f"n{n}"), unit="inactive", uuid=UUID, seqno=n).to_dict() for n in (1, 2, 3)
     }
     config = {
         "environment": "test",

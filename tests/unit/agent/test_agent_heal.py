@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import agent_views as views
 import pytest
-from agent_views import NAMES, UUID, Cluster
 
-from trivet.agent import heal
+from tests.unit import agent_views as views
+from tests.unit.agent_views import NAMES, UUID, Cluster
+from trivet.agent import act, heal, pulse
 from trivet.agent.alerts import Alerts
 from trivet.agent.events import EventJournal
 from trivet.agent.heal import Healer, Places, Settings
@@ -26,6 +26,7 @@ from trivet.health.facts import LeaseMode
 from trivet.node.errors import AgentError
 from trivet.node.flag_files import FlagFiles
 from trivet.node.symptom import START, Remedy
+from trivet.services.database import command as galera
 from trivet.services.database.repair import BOOTSTRAP
 from trivet.services.files import collect as files
 
@@ -112,11 +113,11 @@ class Recorder(Alerts):
 def agents(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The agents of the three nodes, listening; what would touch a machine is the world's."""
     monkeypatch.setattr(heal, "collect_node", world.collect)
-    monkeypatch.setattr(heal.galera, "report", world.report)
-    monkeypatch.setattr(heal.galera, "report_of", lambda node, _facts: views.reports(world.cluster)[node])
-    monkeypatch.setattr(heal.act, "perform", world.perform)
-    monkeypatch.setattr(heal.pulse, "silent", lambda _config: world.pulse)
-    monkeypatch.setattr(heal.pulse, "runs", lambda _units: world.runs)
+    monkeypatch.setattr(galera, "report", world.report)
+    monkeypatch.setattr(galera, "report_of", lambda node, _facts: views.reports(world.cluster)[node])
+    monkeypatch.setattr(act, "perform", world.perform)
+    monkeypatch.setattr(pulse, "silent", lambda _config: world.pulse)
+    monkeypatch.setattr(pulse, "runs", lambda _units: world.runs)
     Recorder.sent = world.alerts
     with contextlib.ExitStack() as stack:
         port = free_port()
@@ -299,7 +300,7 @@ def test_the_elected_bootstraps_and_nobody_else(world: World) -> None:
 def test_what_changed_since_the_look_is_not_bootstrapped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.cluster = views.outage(7, 9, 8)
     further = views.reports(views.outage(7, 9, 11))
-    monkeypatch.setattr(heal.galera, "report", lambda config: further[config.name])
+    monkeypatch.setattr(galera, "report", lambda config: further[config.name])
     world.rounds(5)
     assert world.acts == []
     assert "repair failed" in world.events("n2")

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.agent import lease as lease_module
 from trivet.agent.lease import LeaseRefused, VoteFile
 from trivet.health.facts import LeaseMode
 from trivet.services.host.collect import vote as vote_of
@@ -38,7 +37,7 @@ def test_no_two_have_a_vote_whose_leases_exclude_each_other(acts: list[tuple[str
     now = 1_000_000.0
     holders: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lease_module.time, "time", lambda: now)
+        patch.setattr(time, "time", lambda: now)
         vote = VoteFile(Path(folder) / "lease.json")
         for act, owner in acts:
             if act == "wait":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import agent_views as views
-from agent_views import NAMES, UUID
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.unit import agent_views as views
+from tests.unit.agent_views import NAMES, UUID
 from trivet.agent.repair import Action, Memory, Policy, decide
 from trivet.health.facts import NodeFacts
 from trivet.node.symptom import KILL, START, View

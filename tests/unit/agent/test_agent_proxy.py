@@ -11,12 +11,12 @@ import pytest
 from trivet.node.errors import AgentError
 from trivet.services.proxy import command as proxy
 from trivet.services.proxy.command import configured_places, release, settle, still_true
-from trivet.services.proxy.haproxy import DRAINED_ANSWER, TAKING_ANSWER, Server
+from trivet.services.proxy.haproxy import DRAINED_ANSWER, TAKING_ANSWER, Runtime, Server
 
 HEADER = "# pxname,svname,scur,status,weight,bck,sid,check_status,addr,lastchg\n"
 
 
-class FakeRuntime(proxy.Runtime):
+class FakeRuntime(Runtime):
     """HAProxy with three servers in every backend."""
 
     def __init__(self, entry: str, up: tuple[str, ...] = ("one", "two", "three")) -> None:

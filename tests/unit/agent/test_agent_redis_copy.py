@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import agent_views as views
 import pytest
 
+from tests.unit import agent_views as views
 from trivet.agent.symptoms import symptoms
 from trivet.node.errors import AgentError
 from trivet.node.symptom import Remedy, Symptom

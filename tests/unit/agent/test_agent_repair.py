@@ -6,12 +6,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-import agent_views as views
 import pytest
-from agent_views import CLOCK, NAMES, UUID, Cluster
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit import agent_views as views
+from tests.unit.agent_views import CLOCK, NAMES, UUID, Cluster
 from trivet.agent.repair import (
     Action,
     Decision,

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import agent_views as views
 import pytest
-from agent_views import NAMES, UUID, Cluster
 from typer.testing import CliRunner
 
+from tests.unit import agent_views as views
+from tests.unit.agent_views import NAMES, UUID, Cluster
 from trivet.agent.journal import summary
 from trivet.api import events as events_module
 from trivet.api import recover as recover_call
@@ -52,6 +52,7 @@ class World:
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.journals: dict[str, list[dict[str, Any]]] = {}
         self.works = True
+        self.recorded: Recorded | None = None
 
     def answer(self, name: str, words: Sequence[str]) -> dict[str, Any]:
         match list(words):

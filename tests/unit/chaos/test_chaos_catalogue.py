@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fake_lab import NODES, FakeClock, FakeGround
 
+from tests.unit.chaos.fake_lab import NODES, FakeClock, FakeGround
 from trivet.chaos.aim import aim_at
 from trivet.chaos.scenario import Aim, Scenario, Where
 from trivet.chaos.scenarios import catalogue, chosen

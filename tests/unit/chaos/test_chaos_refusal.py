@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from trivet import api
 from trivet.chaos import catalogue, lab_of, run_chaos
 from trivet.chaos.events import SuiteNoted
 from trivet.cli import chaos as command
@@ -109,7 +110,7 @@ def invoked(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> list[l
         return SimpleNamespace(rows=(), json=Path("a.json"), markdown=Path("a.md"), ok=options["rate"] == 50)
 
     monkeypatch.setattr(command, "load_environment", lambda _name: environment)
-    monkeypatch.setattr(command.api, "run_chaos", run)
+    monkeypatch.setattr(api, "run_chaos", run)
     return runs
 
 

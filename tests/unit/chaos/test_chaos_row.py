@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_lab import URLS, figures, report
 
+from tests.unit.chaos.fake_lab import URLS, figures, report
 from trivet.chaos.load import acknowledged
 from trivet.chaos.row import Row, customers_of, missed, row_of, skipped_row
 from trivet.chaos.scenario import Goal, Scenario, Where, possible

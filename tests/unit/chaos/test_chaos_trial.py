@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from fake_lab import NODES, SICK, World, breaks, mends
 
+from tests.unit.chaos.fake_lab import NODES, SICK, World, breaks, mends
 from trivet.chaos.events import Injecting, RowMade, ScenarioBegan, Undone
 from trivet.chaos.record import Record
 from trivet.chaos.row import Row

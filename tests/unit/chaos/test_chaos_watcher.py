@@ -10,8 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from fake_lab import FakeClock, FakeGround
-
+from tests.unit.chaos.fake_lab import FakeClock, FakeGround
 from trivet.chaos import relay, watcher
 from trivet.chaos.delay import delay_begins, delay_ends, delay_obstacle
 

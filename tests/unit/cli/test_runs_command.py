@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from environments import environment
 from typer.testing import CliRunner
 
+from tests.unit.environments import environment
 from trivet import api
 from trivet.api.runs import RunDetails, RunSummary
 from trivet.cli.main import app

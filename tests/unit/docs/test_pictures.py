@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from pages import pictures
+from pages.places import ROOT
 
-SOURCES = sorted((pictures.ROOT / pictures.FOLDER).glob("*.yml"))
+SOURCES = sorted((ROOT / pictures.FOLDER).glob("*.yml"))
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from pages import results
 
+from trivet.results import Kind
+
 MACHINE = {"cores": 2, "memory_mib": 1, "kernel": "6", "release": "Debian 12"}
 
 
@@ -105,4 +107,4 @@ def test_a_row_of_the_failure_suite_is_the_newest_of_its_scenario(folder: Path) 
 
 
 def test_every_kind_of_run_has_a_table(folder: Path) -> None:
-    assert set(results.SHAPES) == set(results.NAMES) == set(results.Kind)
+    assert set(results.SHAPES) == set(results.NAMES) == set(Kind)

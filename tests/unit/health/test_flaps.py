@@ -7,8 +7,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from clusters import NOW, change, expectation, healthy
 
+from tests.unit.health.clusters import NOW, change, expectation, healthy
 from trivet.health.external import Deadline, NoAnswer, Output
 from trivet.health.facts import HostFacts
 from trivet.health.findings import State

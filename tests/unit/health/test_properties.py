@@ -7,15 +7,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from clusters import Facts, change, expectation, healthy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.health.clusters import Facts, change, expectation, healthy
 from trivet.health.facts import NodeFacts, Unreachable
+from trivet.health.findings import State
 from trivet.services.redis.facts import RedisInstance, SentinelView
 from trivet.services.registry import CONTRACTS
 from trivet.services.web.facts import Page
-from trivet.verdict.assess import State, assess
+from trivet.verdict.assess import assess
 from trivet.verdict.facts import KINDS, facts_from_dict
 
 NODES = ("node-1", "node-2", "node-3")

@@ -8,14 +8,15 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from clusters import NOW, Facts, address, change, expectation, gateway, healthy
 
+from tests.unit.health.clusters import NOW, Facts, address, change, expectation, gateway, healthy
 from trivet.health.facts import Disk, Drain, Flag, Pending, Unreachable, Vote
+from trivet.health.findings import State
 from trivet.services.files.facts import Peer
 from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
 from trivet.services.redis.facts import RedisInstance
 from trivet.services.web.facts import Page
-from trivet.verdict.assess import State, Verdict, assess
+from trivet.verdict.assess import Verdict, assess
 
 HEALTHY, BUSY, UNKNOWN, BROKEN = State.HEALTHY, State.BUSY, State.UNKNOWN, State.BROKEN
 DRAIN = Drain(owner="rotation", reason="upscale to 12", since=NOW, expires=NOW + 600)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import clusters
 import pytest
 
+from tests.unit.health import clusters
 from trivet.health.config import NodeConfig
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.external import NoAnswer

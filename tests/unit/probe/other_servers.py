@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from shop_server import Answer, Request, ShopServer, json_answer
+from tests.unit.probe.shop_server import Answer, Request, ShopServer, json_answer
 
 PRODUCTS = {"MUG-1": "Red mug", "MUG-2": "Tom & Jerry mug", "POT-1": "Tea pot"}
 TOKEN = "s3cret"

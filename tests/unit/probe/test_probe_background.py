@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from shop_server import Fault, ShopServer
 
+from tests.unit.probe.shop_server import Fault, ShopServer
 from trivet.probe import BackgroundProbe, ProbeError, ProbeReport, ProbeSettings
 from trivet.probe.arguments import arguments_of
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from other_servers import PRODUCTS, TOKEN, MagentoServer
-from shop_server import Fault, Request
 
+from tests.unit.probe.other_servers import PRODUCTS, TOKEN, MagentoServer
+from tests.unit.probe.shop_server import Fault, Request
 from trivet.probe import FailureKind, Probe, ProbeError, ProbeReport, ProbeSettings
 from trivet.probe.contracts.magento import MAGENTO, TOKEN_VARIABLE
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from other_servers import SiteServer, page
-from shop_server import Answer, Fault
 
+from tests.unit.probe.other_servers import SiteServer, page
+from tests.unit.probe.shop_server import Answer, Fault
 from trivet.probe import FailureKind, Probe, ProbeError, ProbeReport, ProbeSettings
 from trivet.probe.contracts import pages
 from trivet.probe.contracts.site import harmless, links_of, robots_of, sitemap_locations, target_of, targets_of

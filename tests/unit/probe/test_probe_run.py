@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop_server import Fault, Request, ShopServer
 
+from tests.unit.probe.shop_server import Fault, Request, ShopServer
 from trivet.errors import InputError
 from trivet.probe import FailureKind, Probe, ProbeError, ProbeReport, ProbeSettings
 from trivet.probe.contract import Exchange, Session

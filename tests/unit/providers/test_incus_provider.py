@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from trivet.errors import InputError
+from trivet.grid import instances
 from trivet.grid.instances import Instance
 from trivet.lab import LabPriorities, LabState, cores
 from trivet.model import Environment, Node
-from trivet.providers import incus, provider_for
+from trivet.providers import provider_for
 from trivet.rotation.priorities import OwnCores, core_priorities
 
 ENVIRONMENT = Environment(
@@ -38,13 +39,13 @@ def test_a_machine_that_is_there_or_gone_can_be_made_anew(
     present: dict[str, Instance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LabState, "load", lambda _name: STATE)
-    monkeypatch.setattr(incus.instances, "listed", lambda: present)
+    monkeypatch.setattr(instances, "listed", lambda: present)
     provider_for(ENVIRONMENT).check_create("lab-1", "6", "10.0.0.11")
 
 
 def test_the_name_of_another_labs_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LabState, "load", lambda _name: STATE)
-    monkeypatch.setattr(incus.instances, "listed", lambda: {"lab-1": instance("other")})
+    monkeypatch.setattr(instances, "listed", lambda: {"lab-1": instance("other")})
     with pytest.raises(InputError, match="lab-1 exists that belongs to lab other"):
         provider_for(ENVIRONMENT).check_create("lab-1", "6", "10.0.0.11")
 
@@ -54,10 +55,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What Incus and the kernel are told."""
     told: list[tuple[object, ...]] = []
     monkeypatch.setattr(LabState, "load", lambda _name: STATE)
-    monkeypatch.setattr(incus.instances, "start", lambda name: told.append(("start", name)))
-    monkeypatch.setattr(
-        incus.instances, "set_cpu_allowance", lambda name, percent: told.append(("allowance", name, percent))
-    )
+    monkeypatch.setattr(instances, "start", lambda name: told.append(("start", name)))
+    monkeypatch.setattr(instances, "set_cpu_allowance", lambda name, percent: told.append(("allowance", name, percent)))
     monkeypatch.setattr(cores, "pin_one_core_each", lambda names: told.append(("pin", *names)))
     monkeypatch.setattr(cores, "set_idle", lambda name, idle: told.append(("idle", name, idle)))
     return told
@@ -82,6 +81,6 @@ def test_a_container_of_low_priority_has_it_after_a_stop_too(
     allowance: str, low: list[tuple[object, ...]], calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = Instance("lab-1", "Running", 1, 1024, "lab", made=True, cpu_allowance=allowance)
-    monkeypatch.setattr(incus.instances, "listed", lambda: {"lab-1": started})
+    monkeypatch.setattr(instances, "listed", lambda: {"lab-1": started})
     provider_for(ENVIRONMENT).start(ENVIRONMENT.nodes[0])
     assert calls == [("start", "lab-1"), ("pin",), *low]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import (
+
+from tests.unit.report.journals import (
     BEGAN,
     NODES,
     SEVEN_HOURS,
@@ -23,7 +24,6 @@ from journals import (
     steps,
     whole_journal,
 )
-
 from trivet.report.change import Ending, Outcome, read_change
 from trivet.report.measured import measure
 from trivet.report.tables import differences, tiles

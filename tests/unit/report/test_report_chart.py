@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, steps, whole_journal
 
+from tests.unit.report.journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, steps, whole_journal
 from trivet.report.change import read_change
 from trivet.report.chart import LEFT, RIGHT, draw
 from trivet.report.measured import measure, points

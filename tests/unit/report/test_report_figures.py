@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from journals import NODES, SECONDS_PER_STEP, STEPS, failure, killed_and_resumed, probe, whole_journal
 
+from tests.unit.report.journals import NODES, SECONDS_PER_STEP, STEPS, failure, killed_and_resumed, probe, whole_journal
 from trivet.report import write_report
 from trivet.report.change import read_change
 from trivet.report.figures import figures_of

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, scaling, whole_journal
 
+from tests.unit.report.journals import BEGAN, NODES, failure, killed_and_resumed, plan, probe, scaling, whole_journal
 from trivet.errors import TrivetError
 from trivet.probe.report import Described, ProbeReport
 from trivet.report import write_report

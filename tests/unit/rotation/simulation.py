@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from environments import NAMES
-
+from tests.unit.environments import NAMES
 from trivet.agent.journal import merge, summary
 from trivet.errors import ChangeHalted, LeaseHeld, RemoteError
 from trivet.health.findings import Finding, State

@@ -9,10 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import Any, cast
 
-from environments import environment
-from simulation import Handle, World, change_of
-
 import trivet.agent
+from tests.unit.environments import environment
+from tests.unit.rotation.simulation import Handle, World, change_of
 from trivet.agent import archive
 from trivet.model import Node
 from trivet.remote import Nodes, RemoteResult

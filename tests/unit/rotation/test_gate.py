@@ -7,14 +7,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from environments import NAMES, environment
-from simulation import change_of
 
+from tests.unit.environments import NAMES, environment
+from tests.unit.rotation.simulation import change_of
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.health.findings import Finding, State
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
-from trivet.rotation.steps import BROKEN_SECONDS, DRAIN_EXPIRES_SECONDS, GATE_SECONDS, NodeSteps
+from trivet.rotation.steps import BROKEN_SECONDS, GATE_SECONDS, NodeSteps
+from trivet.rotation.turn import DRAIN_EXPIRES_SECONDS
 from trivet.verdict.assess import Verdict
 
 NODE = "node-2"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from environments import NAMES, environment
 
+from tests.unit.environments import NAMES, environment
 from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Environment, Node
 from trivet.remote.result import RemoteResult

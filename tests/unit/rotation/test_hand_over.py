@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from environments import environment
-from simulation import change_of
 
+from tests.unit.environments import environment
+from tests.unit.rotation.simulation import change_of
 from trivet.errors import RemoteError
 from trivet.model import Node
 from trivet.rotation import steps as steps_module

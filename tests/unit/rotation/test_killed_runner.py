@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environments import NAMES, environment
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from simulation import Handle, Killed, World, change_of
 
+from tests.unit.environments import NAMES, environment
+from tests.unit.rotation.simulation import Handle, Killed, World, change_of
 from trivet.errors import ChangeHalted, InputError, RemoteError
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module

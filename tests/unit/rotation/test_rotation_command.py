@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environments import environment
+import typer
 from typer.testing import CliRunner
 
+from tests.unit.environments import environment
 from trivet.cli import change as change_command
 from trivet.cli import rotation as rotation_command
 from trivet.cli.main import app
@@ -119,9 +120,7 @@ def test_what_is_to_be_resumed_is_looked_for_before_a_probe_places_orders(world:
 
 def test_at_the_question_a_signal_ends_the_command_as_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    monkeypatch.setattr(
-        change_command.typer, "confirm", lambda *_args, **_options: found.append(signal.getsignal(signal.SIGINT))
-    )
+    monkeypatch.setattr(typer, "confirm", lambda *_args, **_options: found.append(signal.getsignal(signal.SIGINT)))
     before = signal.getsignal(signal.SIGINT)
     assert run("upscale", "test", "--size", "12").exit_code == 0
     assert found == [before]

@@ -11,15 +11,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from environments import NAMES, environment
-from simulation import Handle, Killed, World, change_of
 
+from tests.unit.environments import NAMES, environment
+from tests.unit.rotation.simulation import Handle, Killed, World, change_of
 from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, RemoteError
 from trivet.model import Node
 from trivet.rotation import engine
 from trivet.rotation import rotations as rotations_module
 from trivet.rotation.change import Change, Kind, Step
 from trivet.rotation.cluster import Cluster
+from trivet.rotation.engine import Planner
 from trivet.rotation.rotations import Rotations
 from trivet.run.events import Replanned, Reported, RunBegan, StepBegan, StepEnded
 from trivet.run.report import ReportWriter
@@ -259,7 +260,7 @@ def test_a_command_opens_the_cluster_once_plans_once_and_checks_under_the_lease(
 ) -> None:
     world, opened, planned = World(), [], []
     handle = Handle(world)
-    plan = rotations_module.Planner.plan
+    plan = Planner.plan
 
     def connect(described: Any) -> Handle:
         opened.append(described.name)
@@ -269,7 +270,7 @@ def test_a_command_opens_the_cluster_once_plans_once_and_checks_under_the_lease(
         planned.append(world.lease is not None)
         return plan(self, change, recent)
 
-    monkeypatch.setattr(rotations_module.Planner, "plan", counted)
+    monkeypatch.setattr(Planner, "plan", counted)
     with Rotations(environment(), connect=connect) as verbs:
         agreed = verbs.plan(RESIZE) if shown else None
         verbs.bound(lambda event: None, StopRequest()).apply(RESIZE, agreed)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from environments import NAMES, environment
-from simulation import change_of
 
+from tests.unit.environments import NAMES, environment
+from tests.unit.rotation.simulation import change_of
 from trivet.health.findings import Finding, State
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind

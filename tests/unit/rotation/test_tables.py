@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from environments import environment
-from simulation import Handle, World, change_of
-
+from tests.unit.environments import environment
+from tests.unit.rotation.simulation import Handle, World, change_of
 from trivet.model import Node
 from trivet.remote import Nodes, RemoteResult
 from trivet.rotation.change import Kind

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from environments import environment
 
+from tests.unit.environments import environment
 from trivet.agent import journal as agent_journal
 from trivet.agent import lease as agent_lease
 from trivet.errors import RemoteError

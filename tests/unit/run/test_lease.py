@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from environments import environment
 
+from tests.unit.environments import environment
 from trivet.errors import LeaseHeld, RemoteError
 from trivet.health.facts import LeaseMode
 from trivet.model import Node

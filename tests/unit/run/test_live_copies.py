@@ -7,8 +7,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from environments import environment
-
+from tests.unit.environments import environment
 from trivet.errors import RemoteError
 from trivet.model import Node
 from trivet.remote import Nodes

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from agents import Agents
 
+from tests.unit.run.agents import Agents
 from trivet.agent.journal import KEPT_JOURNALS, OPEN_STATES
 from trivet.agent.lease import VoteFile
 from trivet.errors import InputError, LeaseHeld
 from trivet.remote import Nodes
-from trivet.run import recorded as recorded_module
 from trivet.run.copies import NodeJournals
 from trivet.run.journal import Journal, changes
-from trivet.run.lease import run_owner
+from trivet.run.lease import Lease, run_owner
 from trivet.run.recorded import recorded
 from trivet.run.runs import BROKEN_OFF, UNKNOWN, RunSummary, list_runs, read_run
 
@@ -47,7 +46,7 @@ def kill(agents: Agents, kind: str, monkeypatch: pytest.MonkeyPatch, leased: boo
     """Begin a run and let its runner die: no line follows, and the votes stay until they expire."""
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "write", _dying(Journal.write))
-        patch.setattr(recorded_module.Lease, "_give_back", lambda self: None)
+        patch.setattr(Lease, "_give_back", lambda self: None)
         with pytest.raises(Killed), recorded(nodes_of(agents), kind, kind, leased=leased):
             raise Killed
 
