@@ -31,7 +31,9 @@ def test_upscale_under_load(lab: LabState, tmp_path: Path) -> None:
     target = LabState.load(lab.name).node_size("12")
     assert {(node.cpus, node.memory_mib) for node in Lab(lab.name).status().nodes} == {(target.cpus, target.memory_mib)}
     assert [line["kind"] for line in rotation.lines][-2:] == ["snapshot", "done"]
-    shown = json.loads(next(reports_directory(lab.name).glob("*-resize.json")).read_text())
+    # An earlier lab of this name may have left reports of its own.
+    newest = max(reports_directory(lab.name).glob("*-resize.json"), key=lambda path: path.stat().st_mtime)
+    shown = json.loads(newest.read_text())
     assert shown["ok"] is True, shown
 
 
