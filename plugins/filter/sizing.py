@@ -68,7 +68,8 @@ def sizing(node: dict[str, Any]) -> dict[str, int]:
     if min(cpus, memory, nodes) < 1 or web_nodes < 0:
         raise AnsibleFilterError("sizing needs cpus, memory_mib and nodes of at least 1")
     unified_children = php_children(memory * 0.25, cpus)
-    opcache = min(512, max(64, memory // 24))
+    # Only what is used of it takes memory. With 10 MiB of strings Magento filled them at once.
+    opcache = min(512, max(128, memory // 12))
     web_children = php_children(memory - WEB_RESERVED_MIB - opcache, cpus)
     return {
         "cpus": cpus,
@@ -76,6 +77,8 @@ def sizing(node: dict[str, Any]) -> dict[str, int]:
         "nodes": nodes,
         "php_fpm_max_children": web_children if node.get("web_only") else unified_children,
         "opcache_mib": opcache,
+        # A part of it.
+        "opcache_strings_mib": min(64, opcache // 5),
         # A unified node leaves 25 % of RAM to InnoDB; half would starve the other services.
         "mariadb_buffer_pool_mib": max(128, memory // 4),
         # Every child of every node may talk to the one writer, and a neighbour may be one size ahead (twice the

@@ -24,6 +24,7 @@ from trivet.rotation.change import BRINGS_BACK, Change, Kind, Step, is_rolling
 from trivet.rotation.cluster import Cluster, Steps
 from trivet.rotation.plan import Plan, PlannedNode, Refusal, expected_seconds, ordered
 from trivet.rotation.progress import Progress
+from trivet.rotation.turn import told_clients
 from trivet.rotation.view import View
 from trivet.run.events import Listener, Progressed, Replanned
 from trivet.run.journal import Journal, StepTime, changes
@@ -137,7 +138,18 @@ class Planner:
                     f"trivet status {label}",
                 )
             )
-        return refusals + self._too_small(change, view)
+        return refusals + self._cut(change, view) + self._too_small(change, view)
+
+    def _cut(self, change: Change, view: View) -> list[Refusal]:
+        """Whoever keeps something in the database of a node whose turn comes, and has for long."""
+        return [
+            Refusal(
+                f"a change of {name} would cut {told_clients(kept)}",
+                f"end them (ssh {self._environment.node(name).address} mariadb-admin kill NUMBER) or wait, then again",
+            )
+            for name, kept in view.kept.items()
+            if name in change.nodes
+        ]
 
     def _too_small(self, change: Change, view: View) -> list[Refusal]:
         if change.kind is not Kind.RESIZE:

@@ -24,6 +24,7 @@ from trivet.rotation.turn import (
     DRAIN,
     DRAIN_EXPIRES_SECONDS,
     HAND_OVER,
+    LET_GO,
     UNDO,
     USED,
     WARM,
@@ -38,6 +39,8 @@ from trivet.services.registry import SERVICES, present
 from trivet.verdict.assess import Verdict
 
 SETTLE_SECONDS = 60.0
+# Requests end within it; what does not is looked at.
+QUICK_SECONDS = 3.0
 # What is busy may stay so: a state transfer of a large database. What is broken is given the time of a slow start.
 GATE_SECONDS = 3600.0
 BROKEN_SECONDS = 120.0
@@ -159,13 +162,17 @@ class NodeSteps:
         for turn in self._of(DRAIN):
             turn.drain(self._on)
         backends = [backend for turn in self._turns.values() for backend in turn.drained_in]
-        answers = self._on.every_agent(*self._until("--idle-in", backends), timeout=SETTLE_SECONDS + 15)
+        answers = self._on.every_agent(*self._until("--idle-in", backends, QUICK_SECONDS))
+        if not all(answer["done"] for answer in answers.values()):
+            for turn in self._of(LET_GO):
+                turn.let_go(self._on)
+            answers = self._on.every_agent(*self._until("--idle-in", backends), timeout=SETTLE_SECONDS + 15)
         self._all_done(answers, f"every proxy to drain {self._node.name}")
         self._priorities.lower_node_priority(self._node.name)
 
-    def _until(self, aim: str, backends: Sequence[str]) -> tuple[str, ...]:
+    def _until(self, aim: str, backends: Sequence[str], seconds: float = SETTLE_SECONDS) -> tuple[str, ...]:
         """The question to an agent that is answered when its proxy uses the node, or has nothing to do with it."""
-        return ("proxy", "wait", self._node.name, aim, ",".join(backends), "--timeout", str(SETTLE_SECONDS))
+        return ("proxy", "wait", self._node.name, aim, ",".join(backends), "--timeout", str(seconds))
 
     def _all_done(self, answers: Mapping[str, Mapping[str, Any]], what: str) -> None:
         """Halt when a proxy gave up waiting.

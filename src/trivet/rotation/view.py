@@ -12,6 +12,7 @@ from trivet.health.findings import Finding, State
 from trivet.model import Environment
 from trivet.remote import Observation
 from trivet.rotation.plan import Roles
+from trivet.services.database.clients import words
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.database.roles import writer
 from trivet.services.gateway.facts import GatewayFacts
@@ -36,6 +37,7 @@ class View:
     :param unreachable: nodes that do not answer.
     :param session_mib: memory that the sessions take, by node, in MiB.
     :param pending: services that wait for a restart, by node.
+    :param kept: by node, the clients of its database that a change of it would cut, in words.
     :param strangers: why the nodes are not those of the inventory, in words.
     :param machines: what each machine is and has, as JSON data for the report.
     """
@@ -46,6 +48,7 @@ class View:
     unreachable: frozenset[str] = frozenset()
     session_mib: Mapping[str, int] = field(default_factory=dict)
     pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -115,6 +118,7 @@ def view_of(environment: Environment, observation: Observation) -> View:
             if (session := facts.of(RedisFacts).instances.get("session")) is not None
         },
         pending={name: _waiting(facts) for name, facts in known.items()},
+        kept={name: _kept(environment, facts) for name, facts in known.items() if facts.of(DatabaseFacts).lasting},
         strangers=tuple(word for name, facts in known.items() for word in _strange(environment, name, facts)),
         machines={name: _machine(facts) for name, facts in known.items()},
     )
@@ -123,6 +127,12 @@ def view_of(environment: Environment, observation: Observation) -> View:
 def _waiting(facts: NodeFacts) -> tuple[str, ...]:
     """The services of a node that wait for a restart."""
     return tuple(item.service for item in facts.host.pending if item.kind == RESTART)
+
+
+def _kept(environment: Environment, facts: NodeFacts) -> tuple[str, ...]:
+    """The clients of a node's database that a change of the node would cut."""
+    names = {node.address: node.name for node in environment.proxies}
+    return tuple(words(client, names) for client in facts.of(DatabaseFacts).lasting)
 
 
 def _why_out_of_service(facts: NodeFacts) -> str:

@@ -27,7 +27,7 @@ from trivet.agent.symptoms import symptoms
 from trivet.health.facts import Flag, LeaseMode
 from trivet.node.symptom import KILL, START, Remedy, View
 from trivet.services.database.election import elect
-from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.facts import HUGE_ROWS, Client, DatabaseFacts
 from trivet.services.database.repair import BOOTSTRAP, SETTLE
 from trivet.services.files.facts import FilesFacts
 from trivet.services.files.repair import RESTART_BRICK, START_BRICK
@@ -191,6 +191,19 @@ def test_nothing_is_repaired_while_packages_are_worked_on(cluster: Cluster, name
 @given(clusters(), st.sampled_from(NAMES))
 def test_nothing_is_repaired_where_the_flags_are_not_known(cluster: Cluster, name: str) -> None:
     assert acts(views.view(views.change(cluster, name, "host", error="systemctl did not end in 3.0 s"), name)) == []
+
+
+def test_a_huge_transaction_is_told_once_however_it_grows() -> None:
+    keys = set()
+    for rows in (HUGE_ROWS, 2 * HUGE_ROWS):
+        client = Client(number=7, user="shop", host="10.0.0.2:4711", transaction_seconds=60, rows=rows)
+        cluster = views.change(views.healthy(), "n1", "database", huge=(client,))
+        [found] = symptoms(views.view(cluster, "n1"))
+        assert found.remedy is None
+        assert "shop from n2 (connection 7)" in found.reason
+        assert found.next_command == "ssh 10.0.0.1 mariadb-admin kill 7"
+        keys.add(found.key)
+    assert len(keys) == 1
 
 
 def test_a_member_that_falls_over_and_over_is_told_with_the_way_to_a_whole_copy_while_others_serve() -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.health.clusters import NOW, Facts, address, change, expectation, gateway, healthy
 from trivet.health.facts import Disk, Drain, Flag, Pending, Unreachable, Vote
 from trivet.health.findings import State
+from trivet.services.database.facts import Client
 from trivet.services.files.facts import Peer
 from trivet.services.proxy.facts import ProxiesFacts, ProxyServer
 from trivet.services.redis.facts import RedisInstance
@@ -409,6 +410,29 @@ def test_a_haproxy_that_is_older_than_its_file_is_told_without_a_mark() -> None:
     assert (note.service, note.node) == ("gateway", "node-2")
     assert note.reason == "its HAProxy is 3723 s older than /etc/haproxy/haproxy.cfg and has not read it"
     assert note.next_command == "trivet converge test"
+
+
+def test_a_limit_of_transactions_is_told_and_harms_nobody() -> None:
+    verdict = judged(healthy(), {"node-2.database.transaction_limit_bytes": 512 * 2**20})
+    assert verdict.state is HEALTHY
+    (note,) = verdict.notes
+    assert note.reason.startswith("limits a transaction to 512 MiB: with any limit MariaDB refuses")
+
+
+def test_a_huge_transaction_is_told_by_its_connection() -> None:
+    client = Client(number=7, user="shop", host=f"{address(3)}:4711", idle=True, transaction_seconds=90, rows=2_000_000)
+    verdict = judged(healthy(), {"node-1.database.huge": (client,)})
+    assert verdict.state is HEALTHY
+    (note,) = verdict.notes
+    assert note.reason.startswith("a huge transaction: shop from node-3 (connection 7): in a transaction with 2000000")
+    assert note.next_command == f"ssh {address(1)} mariadb-admin kill 7"
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, 1), (1, 0)])
+def test_an_index_without_a_replica_is_told_where_there_are_other_nodes(count: int, told: int) -> None:
+    verdict = judged(healthy(count), {"node-1.search.single_copies": ("old_product_1",)}, count)
+    assert verdict.state is HEALTHY
+    assert len([note for note in verdict.notes if "old_product_1" in note.reason]) == told
 
 
 def test_sessions_that_fill_their_redis_are_noted_in_time() -> None:

@@ -71,6 +71,7 @@ class World:
     refused_checks: str = ""
     refused_new: str = ""
     strangers: tuple[str, ...] = ()
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     session_mib: int = 1
     table_warnings: tuple[str, ...] = ()
     foreign_agents: tuple[str, ...] = ()
@@ -255,6 +256,7 @@ class Handle:
             out,
             frozenset(name for name, machine in self.world.machines.items() if not machine.powered),
             dict.fromkeys(NAMES, self.world.session_mib),
+            kept=self.world.kept,
             strangers=self.world.strangers,
             machines={
                 name: {"vcpus": size_named(machine.size).cpus, "memory_mib": size_named(machine.size).memory_mib}

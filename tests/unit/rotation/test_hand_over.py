@@ -11,21 +11,41 @@ import pytest
 
 from tests.unit.environments import environment
 from tests.unit.rotation.simulation import change_of
-from trivet.errors import RemoteError
+from trivet.errors import ChangeHalted, RemoteError
 from trivet.model import Node
 from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
 from trivet.rotation.priorities import OwnCores
 from trivet.rotation.steps import NodeSteps
 
+NOBODY: dict[str, Any] = {"staying": 0, "newest": 0, "present": [], "kept": []}
+CONSUMER = "shop from node-1 (connection 7): idle for 40 s"
+CONSUMERS: dict[str, Any] = {"staying": 1, "newest": 7, "present": [CONSUMER], "kept": []}
+IMPORT = "shop from node-3 (connection 9): in a transaction for 45 s"
+IMPORTS: dict[str, Any] = {"staying": 2, "newest": 9, "present": [CONSUMER, IMPORT], "kept": [IMPORT]}
+
 
 class Agents:
-    """The agents; ``roles`` is what Redis of the second node says of each instance."""
+    """The agents; ``roles`` is what Redis of the second node says of each instance.
 
-    def __init__(self, roles: dict[str, tuple[str, str]], refused: str = "") -> None:
+    :param clients: the answers about clients of the database, one for each question; nobody is there after that.
+    :param in_flight: what the proxies say at each wait for what is in flight.
+    """
+
+    def __init__(
+        self,
+        roles: dict[str, tuple[str, str]],
+        refused: str = "",
+        writer: str = "node-1",
+        clients: Iterable[dict[str, Any]] = (),
+        in_flight: Iterable[int] = (),
+    ) -> None:
         self.environment = environment()
         self.roles = roles
         self.refused = refused
+        self.writer = writer
+        self.clients = iter(clients)
+        self.in_flight = iter(in_flight)
         self.told: list[str] = []
 
     @contextmanager
@@ -40,15 +60,21 @@ class Agents:
                 }
             }
         said = " ".join(words)
+        if words[:2] == ("galera", "clients"):
+            return next(self.clients, NOBODY)
+        if words[:2] == ("redis", "clients"):
+            return NOBODY
         self.told.append(said)
         if self.refused and said.startswith(self.refused):
             raise RemoteError(f"{node.name}: refused")
-        return {"to": "node-3"}
+        return {"to": "node-3", "last_committed": 5}
 
     def agents(self, nodes: Iterable[Node], *words: str, timeout: float = 30) -> dict[str, dict[str, Any]]:
         if words != ("proxy", "states"):
             self.told.append(" ".join(words))
-        return {node.name: {"writer": "node-1", "in_flight": 0, "settled": True} for node in nodes}
+        left = next(self.in_flight, 0) if "--wait" in words and words[0] == "proxy" else 0
+        said = {"writer": self.writer, "settled": True, "applied": True, "done": True}
+        return {node.name: {**said, "in_flight": left if node.name == "node-1" else 0} for node in nodes}
 
     def at_once(self, question: Callable[[Node], Any], nodes: Iterable[Node]) -> list[Any]:
         return [question(node) for node in nodes]
@@ -148,3 +174,68 @@ def test_a_drained_node_whose_redis_says_nothing_is_left_to_the_playbook(monkeyp
     stop(monkeypatch, agents)
     assert agents.told[-1] == "play rotation/stop.yml"
     assert not any(words.startswith("redis failover") for words in agents.told)
+
+
+REPLICAS = {"session": replica_of(1), "cache": replica_of(1)}
+
+
+def of_the_writer(agents: Agents) -> list[str]:
+    return [words for words in agents.told if "redis" not in words and "runner" not in words]
+
+
+def test_idle_clients_of_the_writer_are_closed_once_new_ones_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents(REPLICAS, writer="node-2", clients=[CONSUMERS])
+    hand_over(monkeypatch, agents)
+    told = of_the_writer(agents)
+    assert told[:2] == ["proxy hold db_writer", "galera close --up-to 7 --wait 3.0"]
+    assert told[2].startswith("proxy hold db_writer --wait ")
+    assert told[3:] == [
+        "galera status",
+        "galera applied 5 --wait 3.0",
+        "proxy release db_writer --ready node-1,node-3",
+    ]
+
+
+@pytest.mark.parametrize("writer", ["node-1", "node-2"])
+def test_who_would_be_cut_is_named_before_anything_is_touched(monkeypatch: pytest.MonkeyPatch, writer: str) -> None:
+    agents = Agents(REPLICAS, writer=writer, clients=[IMPORTS])
+    with pytest.raises(ChangeHalted, match=r"would cut shop from node-3 \(connection 9\): in a transaction") as halted:
+        hand_over(monkeypatch, agents)
+    assert CONSUMER not in halted.value.message
+    assert agents.told == []
+
+
+def test_a_request_that_outlasts_the_hold_has_its_time_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents(REPLICAS, writer="node-2", in_flight=[1, 0])
+    hand_over(monkeypatch, agents)
+    told = of_the_writer(agents)
+    assert [words for words in told if words.startswith("proxy release")] == [
+        "proxy release db_writer --ready node-1,node-2,node-3",
+        "proxy release db_writer --ready node-1,node-3",
+    ]
+
+
+def test_who_is_in_flight_at_every_try_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents(REPLICAS, writer="node-2", clients=[CONSUMERS] * 6, in_flight=[2, 2, 2])
+    with pytest.raises(ChangeHalted, match=r"2 connections of db_writer did not end within 4 s: shop from node-1"):
+        hand_over(monkeypatch, agents)
+    assert not any(words.startswith("galera applied") for words in agents.told)
+
+
+def test_only_a_drain_that_waits_in_vain_closes_idle_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps_module, "provider_for", lambda *_args: None)
+    agents = Agents(REPLICAS, clients=[CONSUMERS])
+    waits = iter([False, True])
+    answers = agents.agents
+
+    def agents_of(nodes: Iterable[Node], *words: str, timeout: float = 30) -> dict[str, dict[str, Any]]:
+        done = next(waits) if words[:2] == ("proxy", "wait") else True
+        return {name: {**said, "done": done, "why": ""} for name, said in answers(nodes, *words).items()}
+
+    monkeypatch.setattr(agents, "agents", agents_of)
+    steps_of(agents).drain()
+    assert [words for words in agents.told if "close" in words] == ["galera close --up-to 7 --wait 3.0"]
+    agents.told.clear()
+    monkeypatch.setattr(agents, "agents", answers)
+    steps_of(agents).drain()
+    assert not any("close" in words for words in agents.told)

@@ -381,6 +381,7 @@ def test_a_lost_lease_ends_the_run_before_the_next_step_and_leaves_the_nodes_jou
         (World(machines={**World().machines, "node-2": World().machines["node-2"].__class__(broken=True)}), "healthy"),
         (World(strangers=("trivet_environment is 'new' in the inventory and 'test' on node-1",)), "trivet_environment"),
         (World(session_mib=4000), "MiB of memory"),
+        (World(kept={"node-1": ("shop from node-2: in a transaction",)}), "would cut shop from node-2: in a trans"),
     ],
 )
 def test_a_refused_change_touches_nothing(world: World, words: str) -> None:

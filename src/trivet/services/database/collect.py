@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trivet.health.collector import Collect
-from trivet.health.config import MARIADB_DIRECTORY, MARIADB_SOCKET, NodeConfig
-from trivet.health.external import Deadline, NoAnswer, NotRunning, run, unit_state
-from trivet.services.database.facts import DatabaseFacts
+from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
+from trivet.health.external import Deadline, NoAnswer, NotRunning, unit_state
+from trivet.services.database.clients import QUESTION, comes_by_proxy, read
+from trivet.services.database.facts import HUGE_ROWS, LONG_SECONDS, UNLIMITED_BYTES, Client, DatabaseFacts
+from trivet.services.database.server import ask
 
 UNIT = "mariadb.service"
 _STATUS = (
@@ -26,13 +28,11 @@ _STATUS = (
     "threads_running",
     "threads_connected",
 )
-_VARIABLES = ("wsrep_on", "auto_increment_increment", "auto_increment_offset", "version")
+_VARIABLES = ("wsrep_on", "auto_increment_increment", "auto_increment_offset", "version", "wsrep_max_ws_size")
 _QUERY = (
     f"SHOW GLOBAL STATUS WHERE Variable_name IN ({', '.join(map(repr, _STATUS))});"
-    f" SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(map(repr, _VARIABLES))})"
+    f" SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(map(repr, _VARIABLES))});"
 )
-_NO_SERVER = re.compile(r"ERROR 2002 \(HY000\).*\((2|111)\)")
-"""The client's words for a socket that is not there (2) or that nobody listens on (111)."""
 
 
 def collect(config: NodeConfig, deadline: Deadline) -> DatabaseFacts:
@@ -42,37 +42,17 @@ def collect(config: NodeConfig, deadline: Deadline) -> DatabaseFacts:
     transfer = state_transfer()
     saved = saved_state(MARIADB_DIRECTORY / "grastate.dat")
     try:
-        values = server_values(deadline)
+        values = parse_values(ask(_QUERY, deadline))
     except NoAnswer as problem:
         return facts_of({}, saved, unit, transfer, error=str(problem), down=isinstance(problem, NotRunning))
-    return facts_of(values, saved, unit, transfer)
+    return facts_of(values, saved, unit, transfer, _clients(deadline))
 
 
-def server_values(deadline: Deadline) -> dict[str, str]:
-    """Status and variables of the running server, by lower-case name.
-
-    Raises:
-        NotRunning: no server listens on the socket.
-        NoAnswer: the server did not answer in time, or refused the question.
-    """
-    output = run(
-        [
-            "mariadb",
-            # Not the node's own option files: a [client] section there may point at the proxy.
-            "--defaults-file=/dev/null",
-            "--user=root",
-            f"--socket={MARIADB_SOCKET}",
-            "--connect-timeout=2",
-            "--batch",
-            "--skip-column-names",
-            f"--execute={_QUERY}",
-        ],
-        deadline,
-    )
-    if output.code != 0:
-        kind = NotRunning if _NO_SERVER.search(output.complaint) else NoAnswer
-        raise kind(f"mariadb: {output.complaint}")
-    return parse_values(output.stdout)
+def _clients(deadline: Deadline) -> tuple[Client, ...]:
+    """Who is connected. A server that says how it stands and not who its clients are is not taken for a hung one."""
+    with contextlib.suppress(NoAnswer):
+        return read(ask(QUESTION, deadline).splitlines())
+    return ()
 
 
 def parse_values(text: str) -> dict[str, str]:
@@ -86,6 +66,7 @@ def facts_of(
     saved: Mapping[str, str],
     unit: str,
     transfer: str | None,
+    clients: Sequence[Client] = (),
     *,
     error: str | None = None,
     down: bool = False,
@@ -114,6 +95,9 @@ def facts_of(
         saved_uuid=saved.get("uuid", ""),
         saved_seqno=_number(saved, "seqno", -1),
         safe_to_bootstrap=_number(saved, "safe_to_bootstrap", 0) == 1,
+        transaction_limit_bytes=_number(values, "wsrep_max_ws_size", UNLIMITED_BYTES),
+        lasting=tuple(item for item in clients if item.kept_seconds >= LONG_SECONDS and comes_by_proxy(item)),
+        huge=tuple(item for item in clients if item.rows >= HUGE_ROWS),
     )
 
 

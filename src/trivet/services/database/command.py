@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from trivet.health.config import MARIADB_DIRECTORY, NodeConfig
-from trivet.health.external import Deadline
+from trivet.health.external import Deadline, NoAnswer
+from trivet.node import clients as client_loops
 from trivet.node.command import run_command
 from trivet.node.errors import AgentError
+from trivet.services.database import clients, contract
 from trivet.services.database import collect as database
-from trivet.services.database import contract
 from trivet.services.database.election import MemberReport, elect, formation, known
 from trivet.services.database.facts import DatabaseFacts
 
@@ -43,6 +44,9 @@ SYSTEM_DATABASES = frozenset({"mysql", "sys", "performance_schema", "information
 _RECOVERED = re.compile(r"WSREP: Recovered position:\s*([0-9a-f-]{36}):(-?\d+)")
 _NEW_CLUSTER = "_WSREP_NEW_CLUSTER"
 POLL_SECONDS = 0.05
+WATCH_POLL_SECONDS = 0.5
+CLOSE_POLL_SECONDS = 0.15
+"""More often InnoDB would answer with what it knew of its transactions before."""
 STOP_POLL_SECONDS = 0.5
 
 
@@ -63,6 +67,13 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     applied.add_argument("seqno", type=int)
     applied.add_argument("--wait", type=float, required=True, metavar="SECONDS", help="at most so long")
     applied.set_defaults(run=run_applied)
+    watched = commands.add_parser("clients", help="who is connected by a proxy, and whom a hand-over would cut")
+    watched.add_argument("--watch", type=float, default=0.0, metavar="SECONDS", help="let them end, at most so long")
+    watched.set_defaults(run=run_clients)
+    closing = commands.add_parser("close", help="close idle connections outside a transaction at the server")
+    closing.add_argument("--up-to", type=int, required=True, metavar="NUMBER", help="of a connection; not later ones")
+    closing.add_argument("--wait", type=float, required=True, metavar="SECONDS", help="until they are idle, at most")
+    closing.set_defaults(run=run_close)
 
 
 def run_status(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +90,24 @@ def run_applied(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str
         if (committed or 0) >= args.seqno or time.monotonic() >= end:
             return {"last_committed": committed, "applied": (committed or 0) >= args.seqno}
         time.sleep(POLL_SECONDS)
+
+
+def run_clients(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever stays connected, and who was never seen idle outside a transaction."""
+    node = NodeConfig.from_mapping(config)
+    try:
+        return client_loops.answer(client_loops.watch(lambda: clients.look(node), args.watch, WATCH_POLL_SECONDS))
+    except NoAnswer as problem:
+        raise AgentError(str(problem)) from problem
+
+
+def run_close(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Close the connections up to one, each as soon as it is idle outside a transaction."""
+    node = NodeConfig.from_mapping(config)
+    try:
+        return client_loops.close(lambda: clients.look(node), clients.end, args.up_to, args.wait, CLOSE_POLL_SECONDS)
+    except NoAnswer as problem:
+        raise AgentError(str(problem)) from problem
 
 
 def run_report(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from trivet.health.facts import NodeFacts
 from trivet.node.command import run_transient
 from trivet.node.repair import Repair, Up
 from trivet.node.symptom import DISTURBED_LOOKS, DOWN_LOOKS, KILL, OUTAGE_LOOKS, Remedy, Symptom, View, hung, stopped
+from trivet.services.database.clients import words
 from trivet.services.database.command import START_SECONDS, STOP_SECONDS
 from trivet.services.database.election import Election, Outcome, elect, recovers_itself
 from trivet.services.database.facts import DatabaseFacts
@@ -45,6 +46,7 @@ def symptoms(view: View) -> Iterator[Symptom]:
     if len(view.config.members) > 1 and not _primary_somewhere(view):
         yield from _outage(view)
         return
+    yield from _huge_transactions(view)
     yield from stopped(view, "database", ("mariadb",))
     yield from hung(view, "database", ("mariadb",), database.error, serves_database)
     if view.state("mariadb") == "active" and database.error is None and database.wsrep and _out_of_step(view):
@@ -57,6 +59,21 @@ def symptoms(view: View) -> Iterator[Symptom]:
             # Not a restart: a member whose state transfer failed half-way does not end by itself (seen in 10.11).
             remedy=Remedy(KILL, ("mariadb",)) if view.served_elsewhere(serves_database) else None,
             alone=True,
+        )
+
+
+def _huge_transactions(view: View) -> Iterator[Symptom]:
+    """Transactions so large that their commit will hold everybody's writes back, each told once by its connection."""
+    names = {member.address: member.name for member in view.config.members}
+    for client in view.own.of(DatabaseFacts).huge:
+        yield Symptom(
+            service="database",
+            subject=f"connection {client.number}",
+            problem="huge transaction",
+            reason=words(client, names),
+            looks=1,
+            # Whether its work may be lost, and the roll-back takes long as well, is not a machine's to decide.
+            next_command=f"ssh {view.config.address} mariadb-admin kill {client.number}",
         )
 
 

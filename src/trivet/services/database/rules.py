@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from trivet.health.cluster import COMING_OR_GOING, NOT_RUNNING, Cluster, Rules, listed
 from trivet.health.facts import NodeFacts
 from trivet.health.findings import Finding, State
-from trivet.services.database.facts import DatabaseFacts
+from trivet.services.database.clients import words
+from trivet.services.database.facts import UNLIMITED_BYTES, DatabaseFacts
 from trivet.services.database.roles import proxy_writer, writers
 from trivet.services.proxy.facts import ProxiesFacts
 from trivet.services.proxy.findings import hold_findings, server_findings
@@ -23,6 +24,7 @@ def findings(cluster: Cluster) -> Iterator[Finding]:
     looked_at = (_of_node(cluster, node, facts) for node, facts in cluster.members())
     own = [finding for finding in looked_at if finding is not None]
     yield from own
+    yield from _notes(cluster)
     yield from _of_cluster(cluster)
     yield from server_findings(cluster, SERVICE, ("db_writer", "db_reader"), own)
     yield from hold_findings(cluster, SERVICE, ("db_writer",))
@@ -44,6 +46,23 @@ def _of_node(cluster: Cluster, node: str, facts: NodeFacts) -> Finding | None:
     if found is None:
         return None
     return Finding(SERVICE, node, *found, cluster.on(node, "trivet-agent galera status"))
+
+
+def _notes(cluster: Cluster) -> Iterator[Finding]:
+    """What an operator should know, and what is not wrong with a member."""
+    names = {item.address: item.name for item in cluster.expectation.machines}
+    for node, facts in cluster.members():
+        database = facts.of(DatabaseFacts)
+        if database.transaction_limit_bytes < UNLIMITED_BYTES:
+            reason = (
+                f"limits a transaction to {database.transaction_limit_bytes // 2**20} MiB: with any limit MariaDB "
+                f"refuses an UPDATE that joins a derived table (error 4165, MDEV-28750), by which Magento saves a "
+                f"price; set database_max_transaction_mib to 0"
+            )
+            yield Finding(SERVICE, node, State.HEALTHY, reason, cluster.on(node, "trivet-agent galera status"))
+        for client in database.huge:
+            command = cluster.on(node, f"mariadb-admin kill {client.number}")
+            yield Finding(SERVICE, node, State.HEALTHY, f"a huge transaction: {words(client, names)}", command)
 
 
 def _membership(database: DatabaseFacts) -> tuple[State, str] | None:

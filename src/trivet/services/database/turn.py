@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from trivet.errors import ChangeHalted
-from trivet.rotation.turn import OnTurn, Turn
+from trivet.rotation.turn import ClientCommands, OnTurn, Turn
 from trivet.services.proxy.facts import WRITER_BACKEND
 
 # With the time that the proxies wait for what is in flight below the limit of a hold.
 APPLIED_SECONDS = 3.0
+CLIENTS = ClientCommands("galera")
 
 
 def hand_over(on: OnTurn) -> None:
-    """Have another node be the writer, where this one is."""
+    """Have another node be the writer, where this one is; refuse to cut whoever reads from it, too."""
     if on.every_agent("proxy", "states")[on.node.name]["writer"] == on.node.name:
         on.tell("handing over the database writer")
-        on.held(WRITER_BACKEND, lambda: _applied(on))
+        on.uncut(CLIENTS, lambda newest: on.held(WRITER_BACKEND, lambda: _applied(on), CLIENTS, newest))
+    else:
+        on.watched(CLIENTS)
 
 
 def _applied(on: OnTurn) -> str:
@@ -41,6 +44,7 @@ TURN = Turn(
     sessions=("galera",),
     hand_over=hand_over,
     drained_in=(WRITER_BACKEND, "db_reader"),
+    let_go=lambda on: on.let_go(CLIENTS),
     used_in=("db_reader",),
     used=use_everywhere,
 )

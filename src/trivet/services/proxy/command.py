@@ -20,6 +20,7 @@ from typing import Any
 
 from trivet.node.errors import AgentError
 from trivet.services.gateway import contract as gateway
+from trivet.services.proxy.half_closed import end_half_closed
 from trivet.services.proxy.haproxy import (
     ANSWER_SECONDS,
     BACKEND_SERVICES,
@@ -37,6 +38,7 @@ from trivet.services.proxy.haproxy import (
     real_servers,
     stat_command,
 )
+from trivet.services.registry import BACKENDS
 
 CONFIGURATION = gateway.HAPROXY_FILE.default
 STATE_FILE = gateway.HAPROXY_STATE_FILE.default
@@ -60,7 +62,9 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     hold.set_defaults(run=run_hold)
     release = commands.add_parser("release", help="let the held connections go")
     release.add_argument("backend", choices=tuple(HOLD_PORTS))
-    release.add_argument("--ready", required=True, type=_names, metavar="NODE,NODE", help="servers to use")
+    release.add_argument(
+        "--ready", default=(), type=_names, metavar="NODE,NODE", help="servers to use, where one alone is the primary"
+    )
     release.add_argument("--maint", default=(), type=_names, metavar="NODE,NODE", help="servers to take out")
     release.set_defaults(run=run_release)
     sessions = commands.add_parser("sessions", help="current sessions per backend and server")
@@ -89,6 +93,7 @@ def run_hold(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, 
     runtime.tell(f"set server {HANDOVER_BACKEND}/{args.backend} state maint")
     end = time.monotonic() + args.wait
     while (left := in_flight(runtime, args.backend)) and time.monotonic() < end:
+        end_half_closed(runtime, real_servers(parse_stat(runtime.ask(stat_command(args.backend))), args.backend))
         time.sleep(POLL_SECONDS)
     return {"backend": args.backend, "held": True, "in_flight": left}
 
@@ -117,6 +122,9 @@ def release(runtime: Runtime, backend: str, ready: Sequence[str], maint: Sequenc
     Raises:
         AgentError: a server is named twice or does not exist, none is named ready, or HAProxy does not do it.
     """
+    if BACKENDS[backend].any_server:
+        runtime.tell(f"set server {HANDOVER_BACKEND}/{backend} state ready")
+        return {"backend": backend, "held": False, "settled": True, "writer": None}
     names = {item.name for item in real_servers(parse_stat(runtime.ask(stat_command(backend))), backend)}
     if unknown := {*ready, *maint} - names:
         raise AgentError(f"{backend} has no server {', '.join(sorted(unknown))}")
@@ -210,6 +218,8 @@ def run_wait(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, 
         why = not_used(servers, args.used_in) if args.used_in else not_idle(servers, args.idle_in)
         if not why or time.monotonic() >= end:
             return {"done": not why, "why": why}
+        if args.idle_in:
+            end_half_closed(runtime, [item for item in servers if item.backend in args.idle_in])
         time.sleep(WAIT_POLL_SECONDS)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 import time
 from collections import Counter
@@ -31,9 +32,13 @@ from trivet.services.proxy.haproxy import (
     refused,
     stat_command,
 )
+from trivet.services.registry import BACKENDS
 
 HOLD_SECONDS = 20.0
 """The longest that a connection is held."""
+REQUEST_SECONDS = 100.0
+"""The longest that a request is held, where any server takes it: below the proxy's own patience
+(``haproxy_request_timeout_seconds``), so that its client gets an answer and no broken connection."""
 HELD_LIMIT = 1024
 """Connections held and spliced at a time on one port; more are refused."""
 POLL_SECONDS = 0.05
@@ -43,6 +48,12 @@ CONNECT_SECONDS = 2.0
 PEERS_SECONDS = 6.0
 """How long to wait for the other nodes to say who the writer is; HAProxy's own peers need up to 5 s after a start."""
 CHUNK_BYTES = 65536
+
+TRY_AGAIN = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 10\r\n"
+    b"Cache-Control: no-store\r\nConnection: close\r\n\r\nThis page is being updated. Please try again in a moment.\n"
+)
+"""What a request gets that would be held too long, or is one too many."""
 
 AskPeers = Callable[[], Awaitable[list[str | None]]]
 """Asks the other nodes whom they write to: a name, "" for nobody yet, None for no answer."""
@@ -103,7 +114,9 @@ class HoldPort:
         self.port = port
         self._runtime = runtime
         self._ask_peers = ask_peers
-        self._answer: asyncio.Future[Server] | None = None
+        self._any_server = BACKENDS[backend].any_server
+        self._seconds = REQUEST_SECONDS if self._any_server else HOLD_SECONDS
+        self._answer: asyncio.Future[tuple[Server, ...]] | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._spliced: dict[asyncio.Task[None], str] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -124,6 +137,7 @@ class HoldPort:
             while True:
                 client, _ = await loop.sock_accept(listener)
                 if len(self._connections) >= HELD_LIMIT:
+                    self._refuse(client)
                     client.close()
                     continue
                 task = asyncio.create_task(self._handle(client))
@@ -141,8 +155,12 @@ class HoldPort:
         with client, contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
             client.setblocking(False)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            async with asyncio.timeout(HOLD_SECONDS):
-                name, server = await self._connect()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    name, server = await self._connect()
+            except TimeoutError:
+                self._refuse(client)
+                raise
             with server:
                 task = asyncio.current_task()
                 assert task is not None
@@ -150,11 +168,17 @@ class HoldPort:
                 self._watch()
                 await splice(client, server)
 
+    def _refuse(self, client: socket.socket) -> None:
+        """Answer a request that gets no server. Other protocols have no word for it: their connection is closed."""
+        if self._any_server:
+            with contextlib.suppress(OSError):
+                client.send(TRY_AGAIN)
+
     async def _connect(self) -> tuple[str, socket.socket]:
         """A connection to the server of the moment, and its name."""
         loop = asyncio.get_running_loop()
         while True:
-            chosen = await self._chosen()
+            chosen = random.choice(await self._chosen())
             connection = socket.socket()
             try:
                 connection.setblocking(False)
@@ -169,30 +193,35 @@ class HoldPort:
                 connection.close()
                 raise
 
-    async def _chosen(self) -> Server:
-        """The next server that HAProxy has; all that wait share one poll."""
+    async def _chosen(self) -> tuple[Server, ...]:
+        """The servers that HAProxy has for it; all that wait share one poll."""
         if self._answer is None or self._answer.done():
             self._answer = asyncio.ensure_future(self._poll())
         return await asyncio.shield(self._answer)
 
-    async def _poll(self) -> Server:
+    async def _poll(self) -> tuple[Server, ...]:
         started = time.monotonic()
         while True:
             try:
-                if server := await self._look(time.monotonic() - started):
-                    return server
+                if servers := await self._look(time.monotonic() - started):
+                    return servers
             except AgentError as problem:
                 log.debug("%s", problem)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _look(self, waited: float) -> Server | None:
-        """The server that HAProxy would use now; None while the backend is held or has none."""
+    async def _look(self, waited: float) -> tuple[Server, ...]:
+        """The servers of which HAProxy would use one now; none while the backend is held or has none."""
         switches = parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND)))
         if any(item.name == self.backend and not item.up for item in switches):
-            return None
+            return ()
         servers = real_servers(parse_stat(await self._runtime.ask(stat_command(self.backend))), self.backend)
-        if self.backend != STICKY_BACKEND:
-            return choose(servers)
+        if self._any_server:
+            return tuple(item for item in servers if item.up and item.weight > 0)
+        chosen = choose(servers) if self.backend != STICKY_BACKEND else await self._writer(servers, waited)
+        return (chosen,) if chosen else ()
+
+    async def _writer(self, servers: Sequence[Server], waited: float) -> Server | None:
+        """The writer: the one that connections stick to, else the one that the nodes agree on."""
         entry = parse_entry(await self._runtime.ask(f"show table {STICKY_BACKEND}"), servers)
         if entry is not None:
             return choose(servers, entry)
@@ -218,11 +247,18 @@ class HoldPort:
                         task.cancel()
 
 
-async def splice(one: socket.socket, other: socket.socket) -> None:
-    """Copy both ways until both ends have closed."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_copy(one, other))
-        group.create_task(_copy(other, one))
+async def splice(client: socket.socket, server: socket.socket) -> None:
+    """Copy both ways until the server has closed, or both ends have.
+
+    A database or Redis that closes has nothing more to hear: the client may be idle and not notice for hours.
+    """
+    to_server = asyncio.create_task(_copy(client, server))
+    try:
+        await _copy(server, client)
+    finally:
+        to_server.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await to_server
 
 
 async def _copy(source: socket.socket, target: socket.socket) -> None:

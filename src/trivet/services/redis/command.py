@@ -22,9 +22,11 @@ from typing import Any, TypeVar
 
 from trivet.health.config import NOMINATION_DIRECTORY, NodeConfig
 from trivet.health.external import Deadline, NoAnswer
+from trivet.node import clients as client_loops
 from trivet.node.errors import AgentError
 from trivet.node.flag_files import FlagFiles
 from trivet.services.redis import collect as facts
+from trivet.services.redis.clients import InstanceClients
 from trivet.services.redis.collect import RedisClient, RedisRefusal
 from trivet.services.redis.contract import INSTANCES, SENTINEL_PORT
 from trivet.services.redis.facts import RedisInstance
@@ -35,6 +37,7 @@ CATCH_UP_SECONDS = 1.5
 """With the time that the proxies wait for what is in flight (``trivet.rotation.steps``) below the limit of a hold."""
 FAILOVER_SECONDS = 30.0
 POLL_SECONDS = 0.05
+WATCH_POLL_SECONDS = 0.5
 HELD_POLL_SECONDS = 0.005
 """While clients are held, a look more costs less than their time."""
 FOLLOW_SECONDS = 3.0
@@ -72,11 +75,38 @@ def add_commands(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     settled.add_argument("--timeout", type=float, default=FAILOVER_SECONDS, metavar="SECONDS")
     settled.set_defaults(run=run_settled)
     commands.add_parser("status", help="the facts of this node").set_defaults(run=run_status)
+    watched = commands.add_parser("clients", help="who is connected, and whom a hand-over would cut")
+    watched.add_argument("instance", choices=tuple(INSTANCES))
+    watched.add_argument("--watch", type=float, default=0.0, metavar="SECONDS", help="let them end, at most so long")
+    watched.set_defaults(run=run_clients)
+    closing = commands.add_parser("close", help="close idle connections at the instance")
+    closing.add_argument("instance", choices=tuple(INSTANCES))
+    closing.add_argument("--up-to", type=int, required=True, metavar="NUMBER", help="of a connection; not later ones")
+    closing.add_argument("--wait", type=float, required=True, metavar="SECONDS", help="until they are idle, at most")
+    closing.set_defaults(run=run_close)
 
 
 def run_status(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """The facts that the health verdict is made of."""
     return asdict(facts.collect(NodeConfig.from_mapping(config), Deadline(STATUS_SECONDS)))
+
+
+def run_clients(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever stays connected, and who was never seen idle."""
+    clients = InstanceClients(NodeConfig.from_mapping(config), args.instance)
+    try:
+        return client_loops.answer(client_loops.watch(clients.look, args.watch, WATCH_POLL_SECONDS))
+    except NoAnswer as problem:
+        raise AgentError(f"{args.instance}: {problem}") from problem
+
+
+def run_close(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Close the connections up to one, each as soon as it is idle."""
+    clients = InstanceClients(NodeConfig.from_mapping(config), args.instance)
+    try:
+        return client_loops.close(clients.look, clients.end, args.up_to, args.wait, POLL_SECONDS)
+    except NoAnswer as problem:
+        raise AgentError(f"{args.instance}: {problem}") from problem
 
 
 def run_nominate(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:

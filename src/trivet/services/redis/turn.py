@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from trivet.errors import RemoteError
-from trivet.rotation.turn import OnTurn, Turn
+from trivet.rotation.turn import ClientCommands, OnTurn, Turn
 from trivet.services.redis.roles import SESSIONS_FIRST
 
 
@@ -35,11 +35,23 @@ def hand_over_late(on: OnTurn) -> None:
 
 def _move(on: OnTurn, instance: str) -> None:
     on.tell(f"handing over the Redis primary of {instance}")
+    clients = ClientCommands("redis", (instance,))
+    new = on.uncut(clients, lambda newest: _moved(on, instance, clients, newest))
+    _settle(on, instance, new)
+
+
+def _moved(on: OnTurn, instance: str, clients: ClientCommands, newest: int) -> str:
+    """Hand the primary over once; the node that has it then."""
     # While nobody is held yet: Sentinel takes longer to choose than Redis to hand over.
     chosen = str(on.agent("redis", "nominate", instance, "--owner", on.owner, timeout=60)["to"])
     failover = ("redis", "failover", instance, "--to", chosen)
-    new = on.held(f"redis_{instance}_primary", lambda: str(on.agent(*failover, timeout=60)["to"]))
-    _settle(on, instance, new)
+    return on.held(f"redis_{instance}_primary", lambda: str(on.agent(*failover, timeout=60)["to"]), clients, newest)
+
+
+def _let_go(on: OnTurn) -> None:
+    """Close idle connections to the replicas."""
+    for instance in SESSIONS_FIRST:
+        on.let_go(ClientCommands("redis", (instance,)))
 
 
 def _settle(on: OnTurn, instance: str, primary: str) -> None:
@@ -52,5 +64,6 @@ TURN = Turn(
     sessions=("redis",),
     hand_over=hand_over,
     drained_in=("redis_cache_replica", "redis_session_replica"),
+    let_go=_let_go,
     before_stop=hand_over_late,
 )

@@ -22,7 +22,7 @@ def collect(config: NodeConfig, deadline: Deadline) -> SearchFacts:
     try:
         root = _get(config, "/", deadline)
         # local: the question is what this member knows, also while it finds no cluster manager.
-        health = _get(config, "/_cluster/health?local=true", deadline)
+        health = _get(config, "/_cluster/health?local=true&level=indices", deadline)
         settings = _get(config, "/_cluster/settings?flat_settings=true&local=true", deadline)
         return parse(root, health, settings, unit)
     except NoAnswer as problem:
@@ -48,6 +48,11 @@ def parse(root: Mapping[str, Any], health: Mapping[str, Any], settings: Mapping[
     return SearchFacts(
         unit=unit,
         status=str(health.get("status", "")),
+        single_copies=tuple(
+            name
+            for name, index in sorted(health.get("indices", {}).items())
+            if index.get("number_of_replicas") == 0 and not name.startswith(".")
+        ),
         cluster_uuid=str(root.get("cluster_uuid", "")),
         node_name=str(root.get("name", "")),
         version=str(root.get("version", {}).get("number", "")),

@@ -26,6 +26,8 @@ class SearchFacts(ServiceFacts):
     unassigned_shards: int = 0
     delayed_shards: int = 0
     pending_tasks: int = 0
+    single_copies: tuple[str, ...] = ()
+    """Indices without a replica, those of the engine left out."""
     allocation: str = "all"
     """``cluster.routing.allocation.enable``: all, primaries, new_primaries, none."""
     allocation_flag: Flag | None = None

@@ -50,6 +50,7 @@ def _of_cluster(cluster: Cluster) -> Iterator[Finding]:
         node = max(views, key=lambda name: _trouble(views[name]))
         yield from _of_shards(cluster, node, views[node])
         yield from _of_allocation(cluster, views[node])
+        yield from _of_copies(cluster, node, views[node])
 
 
 def _of_size(cluster: Cluster, views: dict[str, SearchFacts]) -> Iterator[Finding]:
@@ -115,6 +116,13 @@ def _of_allocation(cluster: Cluster, search: SearchFacts) -> Iterator[Finding]:
         words, command = cluster.told(search.allocation_flag, "limited")
         reason = f"{reason}; {words}"
     yield Finding(SERVICE, None, State.BUSY if drained else State.BROKEN, reason, command)
+
+
+def _of_copies(cluster: Cluster, node: str, search: SearchFacts) -> Iterator[Finding]:
+    """Indices that end with their node: the template gives one more copy, but whoever made them may have said none."""
+    if cluster.expectation.count > 1 and search.single_copies:
+        reason = f"lost with its node, since it has no replica: {listed(search.single_copies)}"
+        yield Finding(SERVICE, None, State.HEALTHY, reason, _curl(cluster, node, "_cat/indices?v"))
 
 
 def _curl(cluster: Cluster, node: str, path: str) -> str:
