@@ -27,6 +27,12 @@ class GridError(TrivetError):
     """The lab could not be made, reached or removed."""
 
 
+class BuildError(TrivetError):
+    """A release could not be built, or is not what was built; nothing else was changed."""
+
+    exit_code = 1
+
+
 class RemoteError(TrivetError):
     """A node could not be reached, or a command on it failed."""
 

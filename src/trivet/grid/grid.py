@@ -63,6 +63,21 @@ class Grid:
             list(pool.map(instances.start, whole))
         self._write_known_hosts()
 
+    def ensure_builder(self, size: Size, progress: Progress) -> None:
+        """Have the machine beside the nodes that keeps Git and builds, if the grid has one, and have it running."""
+        builder = self._state.builder
+        if builder is None:
+            return
+        present = instances.listed().get(builder.name)
+        self._refuse_stranger(builder.name, present)
+        if present is None or not present.made:
+            instances.delete(builder.name)
+            progress(f"making {builder.name} ({size.cpus} CPU, {size.memory_mib} MiB) at {builder.address}")
+            instances.create(self._state, builder, image.ensure_image(progress), size, self._files)
+            instances.make_room_for_containers(builder.name)
+        instances.start(builder.name)
+        self._write_known_hosts()
+
     def add_machine(self, name: str, size: Size) -> str:
         """Make the machine of a node, or of a new web node, and start it; harmless when it is there.
 

@@ -88,7 +88,7 @@ def create(state: GridState, node: GridNode, image: str, size: Size, files: Mapp
     run(["incus", "config", "device", "add", node.name, "fuse", "unix-char", "path=/dev/fuse"])
     _push(node.name, "/etc/hostname", f"{node.name}\n")
     _push(node.name, "/etc/network/interfaces", _interfaces(state, node))
-    _push(node.name, "/etc/hosts", _hosts(state))
+    _push(node.name, "/etc/hosts", _hosts(state, node))
     for path, text in files.items():
         _push(node.name, path, text)
     public_key = state.ssh_key.with_suffix(".pub").read_text(encoding="utf-8")
@@ -103,8 +103,9 @@ def _interfaces(state: GridState, node: GridNode) -> str:
     )
 
 
-def _hosts(state: GridState) -> str:
-    lines = ["127.0.0.1 localhost", *(f"{node.address} {node.name}" for node in state.nodes)]
+def _hosts(state: GridState, itself: GridNode) -> str:
+    named = dict.fromkeys([*state.nodes, itself])
+    lines = ["127.0.0.1 localhost", *(f"{node.address} {node.name}" for node in named)]
     return "\n".join(lines) + "\n"
 
 
@@ -113,6 +114,14 @@ def _push(instance: str, path: str, text: str, mode: str = "0644") -> None:
         ["incus", "file", "push", "-q", "-p", "--uid", "0", "--gid", "0", "--mode", mode, "-", f"{instance}{path}"],
         stdin=text,
     )
+
+
+def make_room_for_containers(name: str) -> None:
+    """Have a stopped instance take the files of this machine's lxcfs at its start, for containers within it.
+
+    lxcfs gives them to an instance that has the folder (its ``lxc.mount.hook``), which the package makes too late.
+    """
+    run(["incus", "file", "create", "--type", "directory", f"{name}/var/lib/lxcfs"])
 
 
 def start(name: str) -> None:

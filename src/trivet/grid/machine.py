@@ -25,6 +25,8 @@ POOL_SIZE = "60GiB"
 INCUS_DAEMON = Path("/usr/libexec/incus/incusd")
 LXCFS_MOUNT = Path("/var/lib/lxcfs")
 BACKPORTS_LIST = Path("/etc/apt/sources.list.d/trivet-backports.sources")
+POOL_FOLDER = Path("/var/lib/trivet/pool")
+CGROUPS = Path("/sys/fs/cgroup")
 WAIT_SECONDS = 90
 LXCFS_SECONDS = 10
 
@@ -140,6 +142,7 @@ def start_daemon(progress: Progress) -> None:
     :raises GridError: when it does not answer in time; names its log.
     """
     _start_lxcfs()
+    _mount_controllers()
     if daemon_answers(timeout=2):
         return
     progress("starting the Incus daemon")
@@ -190,6 +193,25 @@ def _start_lxcfs_without_systemd() -> None:
         _detach(["lxcfs", str(LXCFS_MOUNT)], "lxcfs.log")
 
 
+def _mount_controllers() -> None:
+    """Have the controllers ``cpu`` and ``cpuacct`` where LXC looks for them.
+
+    In a container whose host mounts them apart (cgroup version 1) systemd leaves an empty folder ``cpu,cpuacct`` and
+    two links to it, and no container starts in there.
+    """
+    links = [CGROUPS / name for name in ("cpu", "cpuacct")]
+    if not all(link.is_symlink() for link in links) or (CGROUPS / "cpu,cpuacct" / "cgroup.procs").exists():
+        return
+    run(["mount", "-o", "remount,rw", str(CGROUPS)])
+    try:
+        for link in links:
+            link.unlink()
+            link.mkdir()
+            run(["mount", "-t", "cgroup", "-o", link.name, "cgroup", str(link)])
+    finally:
+        run(["mount", "-o", "remount,ro", str(CGROUPS)])
+
+
 def _start_without_systemd() -> None:
     Path("/var/log/incus").mkdir(parents=True, exist_ok=True)
     _detach([str(INCUS_DAEMON), "--group", "incus-admin", "--logfile", "/var/log/incus/incus.log"], "incusd.log")
@@ -230,4 +252,18 @@ def ensure_pool(progress: Progress) -> None:
     if attempt(["incus", "storage", "show", POOL]).returncode == 0:
         return
     progress("making the storage pool")
-    run(["incus", "storage", "create", POOL, "btrfs", f"size={POOL_SIZE}"], timeout=300)
+    POOL_FOLDER.parent.mkdir(parents=True, exist_ok=True)
+    kind = run(["stat", "--file-system", "--format", "%T", str(POOL_FOLDER.parent)]).strip()
+    # On btrfs no file in a loop device is needed, and a container has none.
+    source = f"source={POOL_FOLDER}" if kind == "btrfs" else f"size={POOL_SIZE}"
+    run(["incus", "storage", "create", POOL, "btrfs", source], timeout=300)
+
+
+def proxy_of_packages() -> dict[str, str]:
+    """The environment variable that names the proxy of this machine's apt; empty when it has none.
+
+    mmdebstrap does not read the configuration of this machine's apt.
+    """
+    words = run(["apt-config", "shell", "PROXY", "Acquire::http::Proxy"]).strip()
+    address = words.removeprefix("PROXY=").strip("'")
+    return {"http_proxy": address} if address and address != "DIRECT" else {}

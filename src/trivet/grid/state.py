@@ -16,7 +16,8 @@ SUBNET_PREFIX = "10.86"
 FIRST_NODE_HOST = 11
 FIRST_GATEWAY_HOST = 21
 FIRST_WEB_HOST = 31
-LAST_WEB_HOST = 250
+LAST_WEB_HOST = 240
+GRID_HOST = 251
 MOST_GRIDS = 200
 # A grid's name is the beginning of its machines' names.
 LONGEST_GRID_NAME = 20
@@ -43,6 +44,7 @@ class GridState:
         size: Of its nodes, a name of the table.
         gateways: Addresses that move between the nodes.
         web: Machines made for web nodes. Which of them are in service says ``web-nodes.yml`` of the inventory.
+        builder: The machine beside the nodes that keeps Git and builds releases, if there is one.
     """
 
     name: str
@@ -51,6 +53,7 @@ class GridState:
     nodes: list[GridNode]
     gateways: list[str]
     web: list[GridNode] = field(default_factory=list)
+    builder: GridNode | None = None
 
     @property
     def subnet(self) -> str:
@@ -90,7 +93,7 @@ class GridState:
     @property
     def machines(self) -> list[GridNode]:
         """Every system container."""
-        return self.nodes + self.web
+        return self.nodes + self.web + ([self.builder] if self.builder else [])
 
     def web_node(self, name: str) -> GridNode:
         """The web node of a name; a new one with the first free address when there is none.
@@ -135,6 +138,7 @@ class GridState:
             raw = json.loads(path.read_text(encoding="utf-8"))
             raw["nodes"] = [GridNode(**node) for node in raw["nodes"]]
             raw["web"] = [GridNode(**node) for node in raw.get("web", [])]
+            raw["builder"] = GridNode(**raw["builder"]) if raw.get("builder") else None
             return cls(**raw)
         except FileNotFoundError as error:
             raise GridError(f"there is no lab {name!r} ({path} does not exist)", f"trivet lab up {name}") from error
