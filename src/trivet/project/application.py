@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trivet.project import cron
+from trivet.project import cron, keys, patterns
 from trivet.project.findings import Report, near
 from trivet.project.reader import Leaf, Table, plain
 from trivet.project.section import Section, as_text
@@ -20,13 +20,6 @@ OLDEST_PHP = (7, 4)
 FLAVORS = ("none", "composer", "default")
 SOURCES = ("local", "service", "tmp", "storage", "instance")
 LONGEST_CRON_SECONDS = 86400
-KEYS = (
-    *("name", "type", "build", "dependencies", "runtime", "relationships", "disk", "mounts", "hooks", "crons"),
-    *("workers", "variables", "web", "access", "size", "timezone", "source"),
-)
-UNSERVED_KEYS = ("additional_hosts", "firewall", "operations", "preflight", "resources")
-HOOKS = ("build", "deploy", "post_deploy")
-LOCATION_KEYS = ("root", "passthru", "index", "expires", "scripts", "allow", "headers", "rules", "request_buffering")
 EXPIRES = re.compile(r"-1|\d+(ms|[smhdwMy])?")
 
 
@@ -119,15 +112,21 @@ def read_application(table: Table, file: str, root: str, report: Report) -> Appl
         None when it has no name, so that nothing can refer to it.
     """
     top = Section(table, file, (), report)
-    top.only(KEYS, UNSERVED_KEYS)
+    top.only(keys.APPLICATION)
     name = _name(top)
     runtime, version = _type(top)
     variables = top.section("variables")
+    variables.only(keys.VARIABLES)
     dependencies = plain(top.section("dependencies").table)
     runtime_section = top.section("runtime")
+    runtime_section.only(keys.RUNTIME)
+    source = top.section("source")
+    source.only(keys.SOURCE)
+    web = top.section("web")
+    web.only(keys.WEB)
     application = Application(
         file=file,
-        root=top.section("source").text("root", root),
+        root=source.text("root", root),
         name=name,
         runtime=runtime,
         version=version,
@@ -141,7 +140,7 @@ def read_application(table: Table, file: str, root: str, report: Report) -> Appl
         hooks=_hooks(top.section("hooks")),
         crons=_crons(top.section("crons")),
         workers=_workers(top.section("workers")),
-        locations=_locations(top.section("web").section("locations")),
+        locations=_locations(web.section("locations")),
         environment=_variables(variables.section("env")),
         ini=_variables(variables.section("php")),
     )
@@ -182,6 +181,7 @@ def _type(top: Section) -> tuple[str, str]:
 
 def _flavor(top: Section) -> str:
     build = top.section("build")
+    build.only(keys.BUILD)
     flavor = build.text("flavor", "none")
     if flavor not in FLAVORS:
         build.error("flavor", f"`{flavor}` is no flavor; one of {', '.join(FLAVORS)}{near(flavor, FLAVORS)}")
@@ -209,7 +209,7 @@ def _relationships(section: Section) -> tuple[Relationship, ...]:
     for pair in section:
         if isinstance(pair.value, Table):
             inner = section.section(pair.key)
-            inner.only(("service", "endpoint"))
+            inner.only(keys.RELATIONSHIP)
             service, endpoint = inner.text("service", pair.key), inner.text("endpoint")
         else:
             # Without a value the relationship has the name of the service.
@@ -244,20 +244,30 @@ def _mount(section: Section, key: str) -> Mount | None:
         if not separator:
             section.error(key, "a mount is `shared:files/<folder>`, or a mapping with `source`")
             return None
-        return Mount(path, source, inner.removeprefix("files").strip("/") or path, line)
+        source_path = _inside(re.sub(r"^files(/|$)", "", inner.strip("/")) or path)
+        if source_path is None:
+            section.error(key, "the path leads out of the source")
+            return None
+        return Mount(path, source, source_path, line)
     mount = section.section(key)
-    mount.only(("source", "source_path", "service"))
+    mount.only(keys.MOUNT)
     source = mount.text("source")
     if source not in SOURCES:
         mount.error("source", f"`{source}` is no source; one of {', '.join(SOURCES)}{near(source, SOURCES)}")
         return None
     if source == "service" and not mount.has("service"):
         mount.error("source", "`source: service` needs the key `service` with the id of a service")
-    source_path = posixpath.normpath(mount.text("source_path", path).strip("/") or ".")
-    if source_path.split("/")[0] == "..":
+    source_path = _inside(mount.text("source_path", path))
+    if source_path is None:
         mount.error("source_path", "the path leads out of the source")
         return None
     return Mount(path, source, source_path, line)
+
+
+def _inside(path: str) -> str | None:
+    """The path without slashes at its ends and without detours; None when it leads out."""
+    path = posixpath.normpath(path.strip("/") or ".")
+    return None if path.split("/")[0] == ".." else path
 
 
 def _check_nested(section: Section, mounts: list[Mount]) -> None:
@@ -272,9 +282,9 @@ def _check_nested(section: Section, mounts: list[Mount]) -> None:
 
 
 def _hooks(section: Section) -> dict[str, str]:
-    section.only(HOOKS)
+    section.only(keys.HOOKS)
     hooks = {}
-    for name in HOOKS:
+    for name in keys.names(keys.HOOKS):
         script = section.text(name)
         if not script:
             continue
@@ -289,7 +299,7 @@ def _crons(section: Section) -> tuple[Cron, ...]:
     crons = []
     for pair in section:
         entry = section.section(pair.key)
-        entry.only(("spec", "cmd", "commands", "shutdown_timeout", "timeout"))
+        entry.only(keys.CRON)
         spec = entry.text("spec")
         command = entry.text("cmd") or entry.section("commands").text("start")
         if not spec:
@@ -308,7 +318,9 @@ def _crons(section: Section) -> tuple[Cron, ...]:
 def _workers(section: Section) -> dict[str, str]:
     workers = {}
     for pair in section:
-        workers[pair.key] = section.section(pair.key).section("commands").text("start")
+        worker = section.section(pair.key)
+        worker.only(keys.WORKER)
+        workers[pair.key] = worker.section("commands").text("start")
         if not workers[pair.key]:
             section.error(pair.key, "`commands.start` is missing: a worker is a command that runs all the time")
     return workers
@@ -321,17 +333,21 @@ def _locations(section: Section) -> dict[str, dict[str, Any]]:
             section.error(pair.key, "a location begins with a slash")
             continue
         location = section.section(pair.key)
-        location.only(LOCATION_KEYS)
-        locations[pair.key] = _answers(location)
+        location.only(keys.LOCATION)
+        if _inside(location.text("root")) is None:
+            location.error("root", "the path leads out of the application")
+        locations[pair.key] = _answers(location, None)
         rules = location.section("rules")
-        locations[pair.key]["rules"] = {rule.key: _answers(rules.section(rule.key)) for rule in rules.table}
+        for rule in rules.table:
+            rules.section(rule.key).only(keys.ANSWERS)
+        locations[pair.key]["rules"] = {rule.key: _answers(rules.section(rule.key), rule.key) for rule in rules.table}
     return locations
 
 
-def _answers(section: Section) -> dict[str, Any]:
-    """The keys that a location and a rule share, those that are given."""
+def _answers(section: Section, rule: str | None) -> dict[str, Any]:
+    """The keys that a location and a rule share, those that are given; ``rule`` is the rule's pattern."""
     answers: dict[str, Any] = {
-        pair.key: plain(pair.value) for pair in section if pair.key in LOCATION_KEYS and pair.key != "rules"
+        pair.key: plain(pair.value) for pair in section if pair.key in keys.names(keys.LOCATION) and pair.key != "rules"
     }
     passthru = answers.get("passthru")
     if isinstance(passthru, str) and not passthru.startswith("/"):
@@ -339,6 +355,9 @@ def _answers(section: Section) -> dict[str, Any]:
         section.warning("passthru", f"has no leading slash; it is read as `/{passthru}`")
     elif passthru is not None and not isinstance(passthru, str | bool):
         section.error("passthru", "must be true, false or a path")
+    for name in patterns.unknown(passthru, rule) if isinstance(passthru, str) else ():
+        section.error("passthru", f"`${name.removeprefix('$')}` is no group of the rule's expression")
+    _check_headers(section.section("headers"))
     for key in ("scripts", "allow"):
         if key in answers:
             section.truth(key, True)
@@ -346,6 +365,12 @@ def _answers(section: Section) -> dict[str, Any]:
     if expires is not None and not EXPIRES.fullmatch(str(expires)):
         section.error("expires", f"`{expires}` is no duration; write -1, or a number with ms, s, m, h, d, w, M or y")
     return answers
+
+
+def _check_headers(section: Section) -> None:
+    for pair in section:
+        if "$" in pair.key + section.text(pair.key):
+            section.error(pair.key, "a header may not have a `$`, which nginx takes for a variable")
 
 
 def _variables(section: Section) -> dict[str, str]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trivet.errors import InputError
 from trivet.project.application import Application, Relationship, read_application
 from trivet.project.findings import Finding, Report, near
+from trivet.project.own import FILE as OWN_FILE
+from trivet.project.own import Own, read_own
 from trivet.project.reader import Table, read
 from trivet.project.routes import Route, read_routes, resolved
 from trivet.project.services import Service, read_services
@@ -30,6 +32,7 @@ class Project:
         errors: it cannot be deployed; ordered by file and line.
         warnings: it can, and something is probably not meant.
         notes: worth knowing.
+        owns: what ``.trivet.yaml`` says, by application; :meth:`own` asks it.
     """
 
     errors: tuple[Finding, ...]
@@ -38,6 +41,11 @@ class Project:
     applications: tuple[Application, ...]
     services: tuple[Service, ...]
     routes: tuple[Route, ...]
+    owns: dict[str, Own] = field(default_factory=dict)
+
+    def own(self, application_name: str) -> Own:
+        """What ``.trivet.yaml`` says of an application, defaults where it says nothing."""
+        return self.owns.get(application_name, Own())
 
     @property
     def ok(self) -> bool:
@@ -49,10 +57,8 @@ class Project:
         return {
             "ok": self.ok,
             **{name: [item.to_dict() for item in getattr(self, name)] for name in ("errors", "warnings", "notes")},
-            **{
-                name: [item.to_dict() for item in getattr(self, name)]
-                for name in ("applications", "services", "routes")
-            },
+            **{name: [item.to_dict() for item in getattr(self, name)] for name in ("services", "routes")},
+            "applications": [{**item.to_dict(), "own": self.own(item.name).to_dict()} for item in self.applications],
         }
 
 
@@ -77,6 +83,7 @@ def check(directory: Path, *, environment: str = "production", domains: Sequence
     services = read_services(table, services_file, report)
     routes = read_routes(_read(directory, routes_file, report), routes_file, applications, report)
     check_stages(_read(directory, ".magento.env.yaml", report), ".magento.env.yaml", report)
+    owns = read_own(_read(directory, OWN_FILE, report), [item.name for item in applications], report)
     # What is said of a service that could not be read is a consequence, and is not told as well.
     told = {pair.key for pair in table or ()} - {service.id for service in services}
     if not any(finding.file == services_file and not finding.key for finding in report.errors):
@@ -91,6 +98,7 @@ def check(directory: Path, *, environment: str = "production", domains: Sequence
         applications=tuple(applications),
         services=services,
         routes=tuple(resolved(routes, domains, environment)),
+        owns=owns,
     )
 
 

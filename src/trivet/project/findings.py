@@ -25,6 +25,12 @@ class Finding:
     key: str
     message: str
 
+    @property
+    def told(self) -> str:
+        """In one line."""
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
         return asdict(self)

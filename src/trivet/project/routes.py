@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from trivet.project import keys
 from trivet.project.application import EXPIRES, Application
 from trivet.project.findings import Report, near
+from trivet.project.patterns import unknown
 from trivet.project.reader import Table, plain
 from trivet.project.section import Section
 
 TYPES = ("upstream", "redirect")
 CODES = (301, 302, 307, 308)
-KEYS = ("type", "upstream", "to", "cache", "ssi", "redirects", "primary", "id", "attributes", "tls", "sticky")
-REDIRECT_KEYS = ("to", "regexp", "prefix", "append_suffix", "code", "expires")
 DEFAULT_URL = "https://{default}/"
 PRODUCTION = ("production", "master", "main")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<host>[^/]+)(?P<path>/.*)?")
@@ -29,7 +29,7 @@ class PathRedirect:
     Attributes:
         prefix: whether deeper paths are redirected too; a prefix ends at a slash.
         append_suffix: whether what follows the prefix is kept.
-        expires: how long the answer may be kept, as written; empty for the route's own.
+        expires: how long the answer may be kept, as written here or for all redirects of the route; else empty.
     """
 
     path: str
@@ -106,7 +106,7 @@ def _route(top: Section, key: str, applications: Sequence[Application]) -> Route
         top.error(key, "a route begins with http:// or https://, as `https://{default}/`")
         return None
     section = top.section(key)
-    section.only(KEYS)
+    section.only(keys.ROUTE)
     kind = section.text("type")
     if kind not in TYPES:
         section.error("type", f"`{kind}` is no type of route; upstream or redirect{near(kind, TYPES)}")
@@ -146,13 +146,13 @@ def _upstream(section: Section, applications: Sequence[Application]) -> str:
 
 
 def _redirects(section: Section) -> tuple[PathRedirect, ...]:
-    section.only(("expires", "paths"))
+    section.only(keys.REDIRECTS)
     _check_expires(section)
     paths = section.section("paths")
     found = []
     for pair in paths:
         entry = paths.section(pair.key)
-        entry.only(REDIRECT_KEYS)
+        entry.only(keys.REDIRECT)
         _check_expires(entry)
         regexp = entry.truth("regexp", False)
         code = entry.number("code", 302) or 302
@@ -160,6 +160,8 @@ def _redirects(section: Section) -> tuple[PathRedirect, ...]:
             entry.error("code", f"{code} is no redirect; one of {', '.join(str(item) for item in CODES)}")
         if not entry.has("to"):
             paths.error(pair.key, "a redirect needs `to`")
+        for name in unknown(entry.text("to"), pair.key if regexp else None):
+            entry.error("to", f"`${name.removeprefix('$')}` is no group of the path's expression")
         if not regexp and not pair.key.startswith("/"):
             paths.error(pair.key, "a path begins with a slash")
         found.append(
@@ -170,7 +172,7 @@ def _redirects(section: Section) -> tuple[PathRedirect, ...]:
                 prefix=not regexp and entry.truth("prefix", True),
                 append_suffix=not regexp and entry.truth("append_suffix", True),
                 code=code,
-                expires=entry.text("expires"),
+                expires=entry.text("expires", section.text("expires")),
                 line=pair.line,
             )
         )
@@ -250,7 +252,8 @@ def resolved(routes: Sequence[Route], domains: Sequence[str], environment: str) 
         if scheme == "http":
             concrete[other] = replace(route, url=other, primary=False, line=0)
         else:
-            concrete[other] = Route(other, other, "redirect", to=url)
+            original = route.original_url.replace("https://", "http://", 1)
+            concrete[other] = Route(other, original, "redirect", to=url)
     return sorted(concrete.values(), key=lambda item: (item.url.split("://")[1], item.url))
 
 

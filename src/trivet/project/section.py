@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from trivet.project.findings import Report, near
+from trivet.project.keys import Key, Use
 from trivet.project.reader import Leaf, Listing, Pair, Table, Value
 
 
@@ -54,14 +55,14 @@ class Section:
         """Add a note about a key."""
         self.report.note(self.file, self.line(key), self.name(key), message)
 
-    def only(self, known: Iterable[str], unserved: Iterable[str] = ()) -> None:
+    def only(self, keys: Iterable[Key]) -> None:
         """Warn about keys that nobody reads, and by name about those that are documented and not served here."""
-        known, unserved = tuple(known), tuple(unserved)
+        known = {key.name: key for key in keys}
         for pair in self:
-            if pair.key in unserved:
+            if pair.key not in known:
+                self.warning(pair.key, f"nobody reads this key{near(pair.key, known)}")
+            elif known[pair.key].use is Use.IGNORED:
                 self.warning(pair.key, "is documented by the platform and not served here; it is ignored")
-            elif pair.key not in known:
-                self.warning(pair.key, f"nobody reads this key{near(pair.key, (*known, *unserved))}")
 
     def text(self, key: str, default: str = "") -> str:
         """A text; a number or truth value is taken as it would be written."""

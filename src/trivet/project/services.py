@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trivet.project import keys
 from trivet.project.findings import Report, near
 from trivet.project.reader import Table, plain
 from trivet.project.section import Section
@@ -134,7 +135,7 @@ def _service(top: Section, name: str) -> Service | None:
     if kind not in FAMILIES:
         section.error("type", f"`{kind}` is no type of service{near(kind, FAMILIES)}")
         return None
-    section.only(("type", "disk", "configuration", "relationships"), ("size", "resources"))
+    section.only(keys.SERVICE)
     family = FAMILIES[kind]
     _check_version(section, kind, version, family)
     configuration = section.section("configuration")

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trivet.project import keys
 from trivet.project.findings import Report, near
 from trivet.project.reader import Leaf, Listing, Table, plain
 from trivet.project.section import Section
 
 STAGES = ("global", "build", "deploy", "post-deploy")
-LOGS = ("slack", "email", "syslog", "syslog_udp", "gelf")
-SYSTEM_VARIABLES = ("ENV_RELATIONSHIPS", "ENV_ROUTES", "ENV_VARIABLES", "ENV_APPLICATION", "ENV_ENVIRONMENT")
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,9 @@ def check_stages(table: Table | None, file: str, report: Report) -> None:
     if table is None:
         return
     top = Section(table, file, (), report)
-    top.only(("stage", "log", "system"))
-    top.section("log").only(LOGS)
-    top.section("system").section("variables").only(SYSTEM_VARIABLES)
+    top.only(keys.STAGES_FILE)
+    top.section("log").only(keys.LOGS)
+    top.section("system").section("variables").only(keys.SYSTEM_VARIABLES)
     stages = top.section("stage")
     for pair in stages:
         if pair.key not in STAGES:

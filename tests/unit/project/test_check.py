@@ -55,6 +55,14 @@ def test_a_small_project_is_accepted(tmp_path: Path) -> None:
         ({"app": APPLICATION + "mounts:\n  /: shared:files/x\n"}, "leads out of it"),
         ({"app": APPLICATION + "mounts:\n  a: shared:files/a\n  a/b: {source: local}\n"}, "inside the mount `a`"),
         ({"app": APPLICATION + "mounts:\n  a: {source: local, source_path: ../../etc}\n"}, "out of the source"),
+        ({"app": APPLICATION + "mounts:\n  a: shared:files/../../etc\n"}, "out of the source"),
+        ({"app": APPLICATION + "web:\n  locations:\n    /: {root: pub/../../etc}\n"}, "out of the application"),
+        ({"app": APPLICATION + "web:\n  locations:\n    /: {passthru: /a/$x}\n"}, "`$x` is no group"),
+        (
+            {"app": APPLICATION + "web:\n  locations:\n    /: {rules: {'^/(?<a>.)(.)': {passthru: '/$a$2$3'}}}\n"},
+            "`$3` is no group",
+        ),
+        ({"app": APPLICATION + "web:\n  locations:\n    /: {headers: {X-A: a$b}}\n"}, "may not have a `$`"),
         ({"app": APPLICATION.replace("* * * * *", "61 * * * *")}, "`61` is no minute"),
         ({"app": APPLICATION.replace(", cmd: run", "")}, "`cmd` (or `commands.start`) is missing"),
         ({"app": APPLICATION.replace("name: shop\n", "")}, "`name` is missing"),
@@ -71,6 +79,10 @@ def test_a_small_project_is_accepted(tmp_path: Path) -> None:
         ({"routes": ROUTES.replace("shop:http", "shopp:http")}, "did you mean `shop`?"),
         ({"routes": "'https://{default}/': {type: redirect, to: 'https://a.example/'}\n"}, "every route is a redirect"),
         ({"routes": ROUTES + "'https://x.{default}/': {type: redirect}\n"}, "needs `to`"),
+        (
+            {"routes": ROUTES.replace("'}", "', redirects: {paths: {/a: {to: '/b$1'}}}}")},
+            "`$1` is no group of the path's expression",
+        ),
         ({"env": "stage:\n  deploy:\n    SCD_STRATEGI: quick\n"}, "did you mean `SCD_STRATEGY`?"),
         (
             {"env": "stage:\n  build:\n    UPDATE_URLS: true\n"},
