@@ -66,7 +66,7 @@ def servers(section: list[str]) -> list[list[str]]:
 
 
 BACKENDS: dict[str, tuple[int, str, int | None]] = {
-    "web": (8080, "web", None),
+    "web": (8080, "web", 9702),
     "search": (9200, "search", None),
     "db_writer": (3307, "database", 3305),
     "db_reader": (3307, "database", None),
@@ -106,7 +106,9 @@ def test_haproxy_asks_every_node_and_checks_it(backend: str, production: Environ
         assert extra == []
     else:
         assert [words[1:3] for words in extra] == [["hold", f"127.0.0.1:{hold}"]]
-        assert "backup" in extra[0]
+        # Nothing but a hold may lead to that of the web servers: without a server that is up, an answer is due at once.
+        assert ("weight" if backend == "web" else "backup") in extra[0]
+        assert f"use-server hold if !{{ srv_is_up(handover/{backend}) }}" in section
 
 
 def test_haproxy_has_the_backends_of_the_contract_and_no_other(production: Environment) -> None:
@@ -666,7 +668,7 @@ WEB_ROLES = ["base", "agent", "haproxy", "files", "store", "php_fpm", "nginx"]
 def test_the_proxies_use_web_nodes_that_are_in_service_only(scaled_out: Environment) -> None:
     for node in NODES:
         sections = haproxy(scaled_out, node)
-        assert [words[1] for words in servers(sections["backend web"])] == NODES + IN_SERVICE
+        assert [words[1] for words in servers(sections["backend web"])] == [*NODES, *IN_SERVICE, "hold"]
         assert {line.split()[1] for line in sections["peers trivet"]} == {*NODES, *IN_SERVICE}
         for backend in BACKENDS.keys() - {"web"}:
             assert {words[1] for words in servers(sections[f"backend {backend}"])} <= {*NODES, "hold"}
@@ -682,8 +684,10 @@ def test_the_proxy_of_a_web_node_has_the_local_frontends_and_no_other(node: str,
     }
     assert listeners == {name: binds for name, binds in LISTENERS.items() if name != "public"}
     assert "backend web" not in sections
-    for backend in (*(BACKENDS.keys() - {"web"}), "handover"):
+    for backend in BACKENDS.keys() - {"web"}:
         assert sections[f"backend {backend}"] == member[f"backend {backend}"]
+    switches = [words[1] for words in servers(member["backend handover"])]
+    assert [words[1] for words in servers(sections["backend handover"])] == [name for name in switches if name != "web"]
     # HAProxy turns a peers section off that does not name itself.
     assert f"peer {node} {WEB_ADDRESSES[node]}:10000" in sections["peers trivet"]
     assert f"localpeer {node}" in sections["global"]

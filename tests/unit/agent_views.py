@@ -9,6 +9,7 @@ from typing import Any
 from trivet.health.config import NodeConfig
 from trivet.health.facts import Drain, Flag, HostFacts, LeaseMode, NodeFacts, Vote, by_name
 from trivet.node.symptom import View
+from trivet.services.application.facts import ApplicationFacts
 from trivet.services.database.election import MemberReport
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files.facts import BrickHeal, FilesFacts
@@ -53,6 +54,7 @@ def node(number: int, count: int = 3) -> NodeFacts:
                 )
             ),
             WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
+            ApplicationFacts(asked=True),
             DatabaseFacts(
                 unit="active",
                 wsrep=True,

@@ -22,6 +22,8 @@ from trivet.node.command import run_command
 from trivet.node.errors import AgentError
 from trivet.node.repair import Act
 from trivet.node.symptom import KILL, START, Remedy
+from trivet.services.application import instance
+from trivet.services.application.contract import UNIT
 
 SYSTEMD_SECONDS = 60.0
 SERVING_SECONDS = 100.0
@@ -64,13 +66,15 @@ def perform(remedy: Remedy, config: NodeConfig, data: Mapping[str, Any]) -> str:
 
 
 def service(unit: str) -> str:
-    """The unit's whole name; PHP-FPM's has the version in it.
+    """The unit's whole name; PHP-FPM's is that of the instance that serves, or has the version in it.
 
     After a change of the version two are installed, of which one starts with the machine. When somebody has disabled
     it, the latest is meant.
     """
     if unit != PHP_FPM:
         return f"{unit}.service"
+    if (name := instance.current()) is not None:
+        return f"{UNIT}{name}.service"
     for folder in (WANTED, INSTALLED):
         if found := [path.name for path in folder.glob("php*-fpm.service")]:
             return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])

@@ -36,6 +36,8 @@ MODULES = {
     "search": "services.search.command",
     "rabbitmq": "services.rabbitmq.command",
     "gluster": "services.files.command",
+    "release": "services.application.command",
+    "cron": "services.application.crons",
 }
 """Which module of Trivet has a command. Only that one is loaded: a hand-over waits for every import."""
 

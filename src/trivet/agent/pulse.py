@@ -67,7 +67,9 @@ def runs(units: tuple[str, ...], slices: tuple[Path, ...] = SYSTEM_SLICES) -> di
 
 
 def _groups(folder: Path, unit: str) -> Iterable[Path]:
-    return folder.glob("php*-fpm.service") if unit == PHP_FPM else (folder / f"{unit}.service",)
+    if unit != PHP_FPM:
+        return (folder / f"{unit}.service",)
+    return (path for pattern in ("php*-fpm.service", "trivet-app@*.service") for path in folder.glob(pattern))
 
 
 def _has_process(folder: Path, unit: str) -> bool:

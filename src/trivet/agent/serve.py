@@ -34,7 +34,7 @@ from trivet.services.proxy.haproxy import (
     CHECK_PORT,
     DRAINED_ANSWER,
     HANDOVER_BACKEND,
-    HOLD_LIMIT_SECONDS,
+    HOLD_LIMITS,
     HOLD_PORTS,
     STICKY_BACKEND,
     TAKING_ANSWER,
@@ -119,8 +119,9 @@ class Keeper:
 
     async def _end_overdue_holds(self) -> None:
         for switch in parse_stat(await self._runtime.ask(stat_command(HANDOVER_BACKEND))):
-            if not switch.up and switch.unchanged_seconds >= HOLD_LIMIT_SECONDS:
-                log.warning("%s was held for %.0f s or longer: released", switch.name, HOLD_LIMIT_SECONDS)
+            limit = HOLD_LIMITS[switch.name]
+            if not switch.up and switch.unchanged_seconds >= limit:
+                log.warning("%s was held for %.0f s or longer: released", switch.name, limit)
                 await self._runtime.tell(f"set server {HANDOVER_BACKEND}/{switch.name} state ready")
 
 

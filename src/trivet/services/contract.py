@@ -195,6 +195,8 @@ class Backend:
         chooses: which server is used, for a reader.
         local: where the application finds it on its own node.
         hold: the agent's port that takes new connections while they wait.
+        hold_limit_seconds: a hold that nobody releases ends after so long: whoever held is gone.
+        any_server: every server that is up serves alike; else one alone does.
     """
 
     name: str
@@ -203,6 +205,8 @@ class Backend:
     chooses: str
     local: Port | None = None
     hold: Port | None = None
+    hold_limit_seconds: float = 8.0
+    any_server: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

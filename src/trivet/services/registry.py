@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trivet.services.application import contract as application
 from trivet.services.contract import FIRST_OUTGOING_PORT, Backend, Contract, Peer, Place, Port, Term, Terms
 from trivet.services.database import contract as database
 from trivet.services.files import contract as files
@@ -19,6 +20,7 @@ from trivet.services.web import contract as web
 CONTRACTS: tuple[Contract, ...] = (
     gateway.CONTRACT,
     web.CONTRACT,
+    application.CONTRACT,
     database.CONTRACT,
     redis.CONTRACT,
     search.CONTRACT,

@@ -8,6 +8,7 @@ from typing import Any
 
 from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.facts import Disk, HostFacts, IdentityFacts, NodeFacts, Unreachable, by_name
+from trivet.services.application.facts import ApplicationFacts
 from trivet.services.contract import Terms
 from trivet.services.database.facts import DatabaseFacts
 from trivet.services.files.facts import BrickHeal, FilesFacts, Peer
@@ -54,6 +55,7 @@ def _node(number: int, count: int) -> NodeFacts:
             GatewayFacts(held=(gateway(number),), keepalived="active", haproxy="active", firewall=True),
             _proxies(count),
             WebFacts(nginx="active", php_fpm="active", direct=Page(status=200), proxied=Page(status=200)),
+            ApplicationFacts(asked=True),
             DatabaseFacts(
                 unit="active",
                 wsrep=count > 1,

@@ -14,6 +14,7 @@ from trivet.health.expectation import Expectation, NodeExpectation
 from trivet.health.external import NoAnswer
 from trivet.health.facts import Drain, IdentityFacts, NodeFacts, Unreachable, by_name
 from trivet.health.findings import State
+from trivet.services.application.facts import ApplicationFacts
 from trivet.services.files.collect import client_facts
 from trivet.services.files.facts import FilesFacts
 from trivet.services.gateway.facts import GatewayFacts
@@ -55,6 +56,7 @@ def with_web(known: bool = True) -> clusters.Facts:
             replace(member.of(GatewayFacts), held=(), keepalived="inactive"),
             local,
             replace(member.of(WebFacts), proxied=Page()),
+            member.of(ApplicationFacts),
             replace(marks, brick_online=False, self_heal_online=False),
         ),
         host=replace(member.host, hostname=WEB, drains={}, units={"trivet-agent": "active"}),

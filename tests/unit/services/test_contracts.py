@@ -33,7 +33,7 @@ def test_every_term_has_a_name_of_its_own() -> None:
 
 def test_every_backend_has_a_name_of_its_own() -> None:
     assert len(BACKENDS) == sum(len(contract.backends) for contract in CONTRACTS)
-    assert list(HOLDS) == ["db_writer", "redis_cache_primary", "redis_session_primary"]
+    assert list(HOLDS) == ["web", "db_writer", "redis_cache_primary", "redis_session_primary"]
 
 
 def test_what_an_agent_check_asks_about_is_a_service_that_can_be_drained_or_a_primary() -> None:

@@ -8,12 +8,12 @@ says nothing. systemd counts its automatic starts, and the journal of the machin
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 
 from trivet.health.external import Deadline, NoAnswer, run
 from trivet.health.flaps import FEWEST_FALLS, WINDOW_SECONDS
+from trivet.services.web.contract import PHP_FPM_UNIT
 
 RESTART_SCHEDULED = "5eb03494b6584870a536b337290809b3"
 """systemd's message that it starts a unit again (``sd-messages.h``: SD_MESSAGE_UNIT_RESTART_SCHEDULED)."""
@@ -45,7 +45,7 @@ def collect(units: Iterable[str], loaded: Mapping[str, str], left_seconds: float
 
 def full_names(units: Iterable[str], loaded: Mapping[str, str]) -> dict[str, str]:
     """The units by the names that systemd has for them; ``php-fpm`` is any version that is loaded."""
-    versions = {name: "php-fpm" for name in loaded if re.fullmatch(r"php[\d.]*-fpm\.service", name)}
+    versions = {name: "php-fpm" for name in loaded if PHP_FPM_UNIT.fullmatch(name)}
     return versions | {f"{unit}.service": unit for unit in units if unit != "php-fpm"}
 
 

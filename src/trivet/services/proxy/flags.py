@@ -6,7 +6,7 @@ from __future__ import annotations
 from trivet.health.external import Deadline, unit_state
 from trivet.node.flag_files import UNKNOWN_OWNER
 from trivet.node.listed_flags import Config, FlagKind, Listed
-from trivet.services.proxy.haproxy import HANDOVER_BACKEND, HOLD_LIMIT_SECONDS, Runtime, parse_stat, stat_command
+from trivet.services.proxy.haproxy import HANDOVER_BACKEND, HOLD_LIMITS, Runtime, parse_stat, stat_command
 
 SYSTEMD_SECONDS = 5.0
 
@@ -22,7 +22,7 @@ def look_holds(_config: Config) -> list[Listed]:
             subject=switch.name,
             owner=UNKNOWN_OWNER,
             what=f"this node's proxy makes new connections of {switch.name} wait; "
-            f"the agent ends it after {HOLD_LIMIT_SECONDS:.0f} s",
+            f"the agent ends it after {HOLD_LIMITS[switch.name]:.0f} s",
         )
         for switch in switches
         if not switch.up

@@ -34,7 +34,7 @@ TAKING_ANSWER = "up 100%"
 HANDOVER_BACKEND = gateway.HANDOVER_BACKEND
 """Its servers are switches, one per backend of HOLD_PORTS: in maintenance means "send everybody to the hold port"."""
 HOLD_SERVER = "hold"
-HOLD_LIMIT_SECONDS = 8.0
+HOLD_LIMITS = {name: backend.hold_limit_seconds for name, backend in BACKENDS.items() if backend.hold}
 """A switch left in maintenance for longer is thrown back: whoever held is gone, and clients hardly wait for 10 s.
 
 A hand-over gives itself less than that (``trivet.rotation.steps``)."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from trivet.health.config import NodeConfig
 from trivet.health.external import Deadline, NoAnswer, http_get, unit_state
 from trivet.health.http import Response
 from trivet.services.gateway.contract import HTTP_PORT, HTTPS_PORT
-from trivet.services.web.contract import NGINX_PORT
+from trivet.services.web.contract import NGINX_PORT, PHP_FPM_UNIT
 from trivet.services.web.facts import Page, WebFacts
 
 _REDIRECTS = (301, 302, 307, 308)
@@ -36,11 +35,11 @@ def collect_own(config: NodeConfig, deadline: Deadline) -> WebFacts:
 
 
 def php_fpm_state(units: Mapping[str, str]) -> str:
-    """The state of PHP-FPM, whose unit has the version in its name.
+    """The state of PHP-FPM, whose unit has the version, or the instance of the application, in its name.
 
-    After a change of the version two units are there, of which one runs.
+    After a change of the version, and while a release takes over from another, several are there.
     """
-    states = [state for unit, state in units.items() if re.fullmatch(r"php[\d.]*-fpm\.service", unit)]
+    states = [state for unit, state in units.items() if PHP_FPM_UNIT.fullmatch(unit)]
     return min(states, key=lambda state: state in ("inactive", "failed", "masked"), default="inactive")
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from trivet.services.contract import Backend, Contract, Listen, Machines, Name, Peer, Port, Unit
 
 NGINX_PORT = Port(
@@ -23,13 +25,26 @@ PHP_VERSION = Name(
     takes='a version such as "8.2"',
 )
 
+PHP_FPM_UNIT = re.compile(r"(php[\d.]*-fpm|trivet-app@[^/]+)\.service")
+"""The units that ``php-fpm`` stands for: the inventory's pool in some version, or an instance of a release."""
 CONTRACT = Contract(
     service="web",
     units=(Unit(name="nginx", machines=Machines.ALL), Unit(name="php-fpm", machines=Machines.ALL)),
     ports=(NGINX_PORT,),
     names=(PHP_VERSION,),
     backends=(
-        Backend(name="web", servers=NGINX_PORT, asks="web", chooses="least connections; the health page answers 200"),
+        Backend(
+            name="web",
+            servers=NGINX_PORT,
+            asks="web",
+            chooses="least connections; the health page answers 200",
+            hold=Port(
+                name="web_hold_port", default=9702, what="agent: hold port of the web servers", listens=(Listen.LOCAL,)
+            ),
+            # A deploy that changes the schema holds for as long as its hook needs.
+            hold_limit_seconds=300.0,
+            any_server=True,
+        ),
     ),
     drainable=True,
 )
