@@ -27,6 +27,16 @@ def inventories_directory() -> Path:
     return collection_root() / "inventories"
 
 
+def shop_directory() -> Path:
+    """The project of the demonstration shop."""
+    return collection_root() / "demo" / "store"
+
+
+def machine_inventories_directory() -> Path:
+    """The inventories of this machine, wherever a command is called: those of a grid machine are there."""
+    return Path("/etc/trivet/inventories")
+
+
 def cache_directory() -> Path:
     """Where Trivet keeps what it can make again: ``$XDG_CACHE_HOME/trivet``, by default ~/.cache/trivet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trivet"
@@ -35,6 +45,11 @@ def cache_directory() -> Path:
 def labs_directory() -> Path:
     """Where labs keep their state: ``$TRIVET_LABS`` or /var/lib/trivet/labs."""
     return Path(os.environ.get("TRIVET_LABS", "/var/lib/trivet/labs"))
+
+
+def releases_directory() -> Path:
+    """Where the releases are that this machine built: ``$TRIVET_RELEASES`` or /var/lib/trivet/releases."""
+    return Path(os.environ.get("TRIVET_RELEASES", "/var/lib/trivet/releases"))
 
 
 def collections_path() -> str:

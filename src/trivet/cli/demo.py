@@ -11,11 +11,13 @@ import typer
 
 from trivet.api import load_environment
 from trivet.api.changes import Change, Rotations, measured
+from trivet.api.deploy import Deploys, Source, ready
 from trivet.api.labs import CACHE_DIRECTORY, Lab
-from trivet.api.probes import ResultKind, customers, leave_result
+from trivet.api.probes import ProbeReport, ResultKind, customers, leave_result
 from trivet.api.verdict import State, looking
 from trivet.cli.change import show_times, stoppable
 from trivet.cli.converge import converge_environment
+from trivet.cli.deploy import show_times as show_deploy_times
 from trivet.cli.main import report_errors
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import show_figures
@@ -23,6 +25,7 @@ from trivet.cli.status import shown
 from trivet.cli.tell import tell
 from trivet.errors import ChangeHalted
 from trivet.model import Environment
+from trivet.paths import shop_directory
 
 HEALTHY_SECONDS = 300
 FAILED = 1
@@ -40,7 +43,7 @@ def demo(
     rate: Annotated[float, typer.Option(help="Requests per second of the probe.")] = 35.0,
     json: Annotated[bool, typer.Option("--json", help="JSON lines instead of text.")] = False,
 ) -> None:
-    """Make a lab like production from nothing, put the shop on it, make it larger under load, and print what failed.
+    """Make a lab like production from nothing, put the shop on it, make it larger and deploy under load.
 
     Exit code 0 only with zero failed requests and zero lost orders.
     """
@@ -76,10 +79,32 @@ def demo(
     leave_result(ResultKind.DEMO, {**figures, **customers(report)})
     show_times(output, rotation)
     show_figures(output, report)
+    deployed = deploy_shop(environment, output, rate)
     if not json:
         output.print("the shop: " + "  ".join(Lab(name).status().urls))
         output.print(f"look around: bin/trivet status {name}    remove it: bin/demo --down")
-    raise typer.Exit(0 if report.ok else FAILED)
+    raise typer.Exit(0 if report.ok and deployed.ok else FAILED)
+
+
+def deploy_shop(environment: Environment, output: Output, rate: float) -> ProbeReport:
+    """Bring the shop live as a release, from the folder of its project, while customers go on; what they saw."""
+    with (
+        Deploys(environment) as deploys,
+        ready(
+            environment, deploys, Source.named(str(shop_directory())), lambda line: output.event("log", text=line)
+        ) as made,
+        stoppable(output, after_step=True) as stop,
+    ):
+        report, deployed = measured(
+            environment,
+            rate,
+            lambda listener: deploys.bound(listener, stop).apply(made.plan, made.composed, made.release),
+            listener=lambda event: tell(output, event),
+            partial=lambda figures: show_figures(output, figures),
+        )
+    show_deploy_times(output, deployed)
+    show_figures(output, report)
+    return report
 
 
 def wait_healthy(environment: Environment, output: Output) -> None:

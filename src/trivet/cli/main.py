@@ -14,15 +14,19 @@ from rich.markup import escape
 
 from trivet.api import trivet_version
 from trivet.cli import (
+    activity,
+    build,
     change,
     chaos,
     clean,
     converge,
+    deploy,
     exclusive,
     heal,
     lab,
     probe,
     project,
+    receive,
     rotation,
     runs,
     scale,
@@ -47,11 +51,17 @@ app.command(name="patch")(change.patch)
 app.command(name="replace")(change.replace)
 app.command(name="scale-out")(scale.scale_out)
 app.command(name="scale-in")(scale.scale_in)
+app.command(name="deploy")(deploy.deploy)
+app.command(name="rollback")(deploy.rollback)
+app.command(name="releases")(deploy.list_releases)
+app.add_typer(activity.app, name="activity")
+app.command(name="receive", hidden=True)(receive.receive_push)
 app.add_typer(rotation.app, name="rotation")
 app.command(name="runs")(runs.runs)
 app.command(name="clean")(clean.clean)
 app.command(name="exclusive")(exclusive.exclusive)
 app.add_typer(project.app, name="project")
+app.command(name="build")(build.build)
 app.add_typer(heal.app, name="agent")
 app.command(name="events")(heal.events)
 app.command(name="recover")(heal.recover)

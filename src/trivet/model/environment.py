@@ -12,12 +12,15 @@ from typing import Any
 
 from trivet.errors import InputError
 from trivet.model.application import Application
+from trivet.model.projects import VARIABLE as PROJECTS
+from trivet.model.projects import projects_of
 from trivet.model.size import size_named
 from trivet.services.contract import Terms
 from trivet.services.registry import lasting, settings_of, terms_of
 
 SERVICE_GROUP = "trivet_nodes"
 WEB_GROUP = "trivet_web"
+GRID_GROUP = "trivet_grid"
 ALLOWED_NODE_COUNTS = (1, 3)
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 FIRST_WEB_NODE_ID = 11
@@ -135,7 +138,9 @@ class Environment:
         web_nodes = _web_nodes(listing, host_variables, where)
         _check_nodes(nodes, where)
         _check_machines(nodes + web_nodes, where)
+        _check_grid(listing, {node.name for node in nodes + web_nodes}, where)
         variables = host_variables[nodes[0].name]
+        projects_of(variables.get(PROJECTS), where)
         gateways = _gateways(variables, nodes, nodes + web_nodes, where)
         size = str(_required(variables, "trivet_size", where))
         size_named(size)
@@ -245,6 +250,15 @@ def _check_machines(machines: tuple[Node, ...], where: str) -> None:
         names.add(node.name)
         addresses[node.address] = node.name
         ids[node.node_id] = node.name
+
+
+def _check_grid(listing: Mapping[str, Any], nodes: set[str], where: str) -> None:
+    """The machine that takes pushes is one, and no node: it holds what opens all of them."""
+    names = _hosts_of(listing, GRID_GROUP)
+    if len(names) > 1:
+        raise InputError(f"{where}: group {GRID_GROUP} has {len(names)} machines; it takes one")
+    if both := nodes.intersection(names):
+        raise InputError(f"{where}: {both.pop()} is a node and in {GRID_GROUP}; that takes a machine of its own")
 
 
 def _check_nodes(nodes: tuple[Node, ...], where: str) -> None:

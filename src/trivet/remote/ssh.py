@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,65 @@ class Nodes:
             return RemoteResult.unreached(node.name, f"no answer within {timeout:.0f} s")
         return RemoteResult(node.name, completed.returncode, completed.stdout, completed.stderr.strip())
 
+    def send(self, node: Node, command: Sequence[str], source: Path | str, timeout: float = 60.0) -> RemoteResult:
+        """Run a command on one node that reads a file of this machine, or a text, from standard input.
+
+        :param timeout: seconds; when it runs out, the node counts as not reached.
+        """
+        words = [*self._connection(node), shlex.join(command)]
+        with tempfile.TemporaryFile() if isinstance(source, str) else source.open("rb") as stream:
+            if isinstance(source, str):
+                stream.write(source.encode())
+                stream.seek(0)
+            try:
+                completed = subprocess.run(
+                    words,
+                    capture_output=True,
+                    text=True,
+                    timeout=timeout,
+                    check=False,
+                    stdin=stream,
+                    start_new_session=True,
+                )
+            except subprocess.TimeoutExpired:
+                return RemoteResult.unreached(node.name, f"no answer within {timeout:.0f} s")
+        return RemoteResult(node.name, completed.returncode, completed.stdout, completed.stderr.strip())
+
+    def follow(
+        self, node: Node, command: Sequence[str], line: Callable[[str], None], timeout: float = 3600.0
+    ) -> RemoteResult:
+        """Run a command on one node, and give each line of its standard error on as it comes.
+
+        :param line: takes a line.
+        :param timeout: seconds; when it runs out, the node counts as not reached.
+        """
+        words = [*self._connection(node), shlex.join(command)]
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            ) as process,
+        ):
+            timer = threading.Timer(timeout, process.kill)
+            timer.start()
+            try:
+                assert process.stderr is not None
+                for text in process.stderr:
+                    line(text.rstrip("\n"))
+                code = process.wait()
+            finally:
+                timer.cancel()
+            output.seek(0)
+            if code < 0:
+                return RemoteResult.unreached(node.name, f"no answer within {timeout:.0f} s")
+            return RemoteResult(node.name, code, output.read(), "")
+
     def run_on(self, nodes: Iterable[Node], command: Sequence[str], timeout: float = 30.0) -> list[RemoteResult]:
         """Run the same command on several nodes at once."""
         return self.at_once(lambda node: self.run(node, command, timeout), nodes)
@@ -99,7 +159,7 @@ class Nodes:
 
         :raises RemoteError: when the node is not reached or the agent says that it failed.
         """
-        return self._answer(self.asked(node, arguments, timeout), arguments)
+        return self.answer(self.asked(node, arguments, timeout), arguments)
 
     def agents(self, nodes: Iterable[Node], *arguments: str, timeout: float = 30.0) -> dict[str, dict[str, Any]]:
         """The JSON answers of ``trivet-agent`` on several nodes at once, by node name.
@@ -107,7 +167,7 @@ class Nodes:
         :raises RemoteError: when one of them fails.
         """
         results = self.at_once(lambda node: self.asked(node, arguments, timeout), nodes)
-        return {result.node: self._answer(result, arguments) for result in results}
+        return {result.node: self.answer(result, arguments) for result in results}
 
     @contextmanager
     def sessions(self, nodes: Iterable[Node], *commands: str, apart: float = 0.0) -> Iterator[None]:
@@ -153,7 +213,11 @@ class Nodes:
         return answer or self.run(node, ["trivet-agent", *arguments], timeout)
 
     @staticmethod
-    def _answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:
+    def answer(result: RemoteResult, arguments: Sequence[str]) -> dict[str, Any]:
+        """What ``trivet-agent`` said.
+
+        :raises RemoteError: when the node was not reached or the agent says that it failed.
+        """
         if not result.reached:
             raise RemoteError(f"{result.node} was not reached: {result.error}")
         command = f"{result.node}: trivet-agent {' '.join(arguments)}"

@@ -55,6 +55,14 @@ final class Schema
             ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci
             SQL,
         4 => 'CREATE INDEX IF NOT EXISTS store_order_created_at ON store_order (created_at)',
+        5 => <<<'SQL'
+            CREATE TABLE IF NOT EXISTS store_cron_run (
+                run_id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
+                node VARCHAR(255) NOT NULL,
+                ran_at DATETIME(6) NOT NULL,
+                PRIMARY KEY (run_id)
+            ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci
+            SQL,
     ];
 
     public function __construct(private readonly Database $database)
