@@ -79,6 +79,10 @@ class InventoryModule(BaseInventoryPlugin):
             self._set_variables(node["name"], {"ansible_host": node["address"], "trivet_node_id": node["node_id"]})
             self._set_variables(node["name"], self._shared(state, directory))
         self._add_web_nodes(state, directory)
+        if builder := state.get("builder"):
+            self.inventory.add_group("trivet_grid")
+            self.inventory.add_host(builder["name"], group="trivet_grid")
+            self._set_variables(builder["name"], {"ansible_host": builder["address"]} | self._shared(state, directory))
         self._add_secrets(directory)
 
     def _add_web_nodes(self, state: dict[str, Any], directory: str) -> None:

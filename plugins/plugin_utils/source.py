@@ -28,9 +28,14 @@ def package_root() -> Path:
     raise AnsibleError(f"the source of Trivet is neither in {beside} nor in an installed package «trivet»")
 
 
-def registry() -> ModuleType:
-    """The contracts of all services. Standard library alone, so that any Python that runs Ansible can import it."""
+def module(name: str) -> ModuleType:
+    """A module of the package ``trivet``. One of standard library alone any Python that runs Ansible can import."""
     folder = str(package_root().parent)
     if "trivet" not in sys.modules and folder not in sys.path:
         sys.path.insert(0, folder)
-    return importlib.import_module("trivet.services.registry")
+    return importlib.import_module(name)
+
+
+def registry() -> ModuleType:
+    """The contracts of all services."""
+    return module("trivet.services.registry")

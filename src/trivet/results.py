@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """benchmarks/converge.py."""
     OVERHEAD = "overhead"
     """benchmarks/rotation.py: seconds per node ÷ what its services and its machine take by themselves."""
+    PUSH = "push"
+    """benchmarks/push.py: seconds of a `git push` to the live answer of all nodes."""
     AGENT = "agent"
     """What the agents cost at rest."""
     DEMO = "demo"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pages import blocks, commands, contracts, pictures, results, roles, rooms
+from pages import blocks, commands, contracts, keys, pictures, results, roles, rooms
 from pages.places import ROOT
 
 WHOLE_PAGES: tuple[Callable[[], dict[str, str]], ...] = (
@@ -16,7 +16,7 @@ WHOLE_PAGES: tuple[Callable[[], dict[str, str]], ...] = (
     rooms.pages,
 )
 """Each gives whole pages: path from the root → text."""
-BLOCKS: dict[str, blocks.Block] = {**results.BLOCKS, **contracts.BLOCKS, "rooms": rooms.table}
+BLOCKS: dict[str, blocks.Block] = {**results.BLOCKS, **contracts.BLOCKS, **keys.BLOCKS, "rooms": rooms.table}
 """What stands between two marks, by the first word of the mark."""
 FOLDERS_OF_PAGES = ("docs/roles", "docs/internals/rooms")
 """Folders in which every page is written by bin/docs: one that is written no more is removed."""

@@ -30,6 +30,7 @@ NAMES = {
     Kind.NODE_LOSS: "Loss of a node",
     Kind.CONVERGE: "`benchmarks/converge.py`",
     Kind.OVERHEAD: "`benchmarks/rotation.py`",
+    Kind.PUSH: "`benchmarks/push.py`",
     Kind.AGENT: "The agents at rest",
     Kind.DEMO: "`bin/demo`",
     Kind.TEST: "`bin/test`",
@@ -441,6 +442,7 @@ SHAPES: dict[Kind, tuple[Sequence[str], Callable[[Result], Sequence[str]]]] = {
         "first_converge_seconds", "bare_apt_seconds", "ratio", "second_converge_seconds", "idle_memory_total_mib"
     ),
     Kind.OVERHEAD: (("change", "seconds per node ÷ its services' own", "run"), _overhead_cells),
+    Kind.PUSH: _plain("one_file_live_seconds", "one_file_live_worst_seconds", "unchanged_push_seconds"),
     Kind.AGENT: _plain("cpu_percent", "memory_mib"),
     Kind.DEMO: _plain("seconds", "lab_seconds", "converge_seconds", "upscale_seconds", "warm"),
     Kind.TEST: _plain("seconds"),

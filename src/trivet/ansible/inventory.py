@@ -12,7 +12,7 @@ from typing import Any
 from trivet.ansible.settings import ansible_environment, program
 from trivet.errors import InputError
 from trivet.model.environment import Environment
-from trivet.paths import inventories_directory, labs_directory
+from trivet.paths import inventories_directory, labs_directory, machine_inventories_directory
 
 
 def inventory_path(environment: str) -> Path:
@@ -27,7 +27,8 @@ def inventory_path(environment: str) -> Path:
         raise InputError(f"there is no inventory at {path}")
     lab = labs_directory() / environment / "inventory"
     local = Path.cwd() / "inventories" / environment
-    for candidate in (lab, local, inventories_directory() / environment):
+    machine = machine_inventories_directory() / environment
+    for candidate in (lab, local, machine, inventories_directory() / environment):
         if candidate.is_dir() and environment != "common":
             return candidate
     raise InputError(
@@ -38,7 +39,7 @@ def inventory_path(environment: str) -> Path:
 def known_environments() -> list[str]:
     """Names that :func:`inventory_path` takes."""
     names: set[str] = set()
-    for folder in (Path.cwd() / "inventories", inventories_directory()):
+    for folder in (Path.cwd() / "inventories", machine_inventories_directory(), inventories_directory()):
         if folder.is_dir():
             names |= {entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != "common"}
     if labs_directory().is_dir():

@@ -27,6 +27,9 @@ def up(
         float | None,
         typer.Option(help="Factor on every size of the table (0 < scale ≤ 1); by default what fits this machine."),
     ] = None,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Make a grid machine NAME-grid beside the nodes: it takes `git push`.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Bring a lab up, or repair a half-made one. Harmless when it is up.
@@ -36,7 +39,7 @@ def up(
     output = output_for(json)
     environment = load_environment(like)
     with output.task(f"lab {name}") as progress:
-        Lab(name).up(environment, scale=scale, progress=progress)
+        Lab(name).up(environment, scale=scale, grid=grid, progress=progress)
         ensure_secrets(load_environment(name))
     _show(output, Lab(name).status(), name)
 

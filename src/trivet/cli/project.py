@@ -94,6 +94,9 @@ def _contents(checked: Project) -> Table:
         table.add_row(
             "application", application.name, f"{application.runtime}:{application.version}, root {application.root}"
         )
+        own = checked.own(application.name)
+        told = f"health page {own.health_page}, probe {own.probe}, warm-up {' '.join(own.warm_up)}, hold {own.hold}"
+        table.add_row("", "", escape(told))
     for service in checked.services:
         disk = f", disk {service.disk_mb} MB" if service.disk_mb else ""
         table.add_row("service", service.id, f"{service.label}{disk}")

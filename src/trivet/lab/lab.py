@@ -11,13 +11,22 @@ from typing import Any
 
 from trivet.errors import GridError
 from trivet.grid import Grid, GridNode, instances, machine
-from trivet.grid.state import FILE, FIRST_GATEWAY_HOST, FIRST_NODE_HOST, check_name, free_index, taken_indices
+from trivet.grid.shell import run
+from trivet.grid.state import (
+    FILE,
+    FIRST_GATEWAY_HOST,
+    FIRST_NODE_HOST,
+    GRID_HOST,
+    check_name,
+    free_index,
+    taken_indices,
+)
 from trivet.lab import package_cache, packet_rules
 from trivet.lab.priorities import LabPriorities
 from trivet.lab.search_packages import ensure_search_package
 from trivet.lab.state import LabState
 from trivet.model.environment import Environment
-from trivet.model.size import SIZES, SMALLEST_NODE_MIB, size_named
+from trivet.model.size import SIZES, SMALLEST_NODE_MIB, Size, size_named
 from trivet.paths import inventories_directory, labs_directory
 
 Progress = Callable[[str], None]
@@ -33,11 +42,18 @@ OWN_VARIABLES = (
     "trivet_gateway_addresses",
     "trivet_interface",
     "trivet_node_id",
+    "trivet_projects",
     "trivet_provider",
     "trivet_secrets",
     "trivet_size",
     "trivet_sizing",
 )
+
+
+GRID_MEMORY_MIB = 4096
+"""Of the grid machine of a lab: a build of a small application, and the cache of files that it writes."""
+PROJECT, PUSHER = "shop", "lab"
+"""Of a lab with a grid machine: the project whose branch ``production`` goes to the lab, and whose key may push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +101,20 @@ class Lab:
         check_name(name)
         self.name = name
 
-    def up(self, like: Environment, *, scale: float | None = None, progress: Progress = lambda text: None) -> LabState:
+    def up(
+        self,
+        like: Environment,
+        *,
+        scale: float | None = None,
+        grid: bool = False,
+        progress: Progress = lambda text: None,
+    ) -> LabState:
         """Have the lab: made when missing, repaired when half-made, untouched when whole.
 
         Args:
             like: The environment whose topology the lab gets.
             scale: Factor on the table's sizes; by default what fits this machine.
+            grid: Whether it gets a grid machine, too. One that has it keeps it.
             progress: Takes a line of progress.
 
         Raises:
@@ -99,12 +123,15 @@ class Lab:
         machine.prepare(progress, LAB_PACKAGES)
         ensure_search_package(progress)
         state = self._wanted(like, scale)
+        if grid and state.builder is None:
+            state.builder = GridNode(f"{self.name}-grid", GRID_HOST - FIRST_GATEWAY_HOST + 1, state.address(GRID_HOST))
         state.save()
-        grid = grid_of(state)
-        grid.ensure_network()
+        containers = grid_of(state)
+        containers.ensure_network()
         package_cache.start(state.host_address)
         self._restore_priorities(state)
-        grid.ensure_nodes(state.node_size(state.size), progress)
+        containers.ensure_nodes(state.node_size(state.size), progress)
+        containers.ensure_builder(Size("grid", os.cpu_count() or 1, GRID_MEMORY_MIB), progress)
         self._write_inventory(state)
         return state
 
@@ -196,6 +223,24 @@ class Lab:
         )
         common = inventories_directory() / "common" / "group_vars" / "all" / "common.yml"
         (variables / "common.yml").write_text(common.read_text(encoding="utf-8"), encoding="utf-8")
+        projects = variables / "projects.yml"
+        if state.builder is not None and not projects.exists():
+            key = self._push_key(state)
+            projects.write_text(
+                "---\n# Written once by `trivet lab up`, and yours from then on: docs/how-to/push.md\n"
+                f"trivet_projects:\n  {PROJECT}:\n    branches: {{production: {state.name}}}\n"
+                f"    keys: [{{name: {PUSHER}, key: {key}}}]\n",
+                encoding="utf-8",
+            )
+
+    @staticmethod
+    def _push_key(state: LabState) -> str:
+        """Public half of the key that may push to a lab; made when there is none."""
+        key = state.ssh_key.with_name("push_ed25519")
+        if not key.exists():
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"push to lab {state.name}", "-f", str(key)])
+        words = key.with_suffix(".pub").read_text(encoding="utf-8").split()
+        return " ".join(words[:2])
 
 
 def _shared_variables(like: Environment) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from trivet.errors import InputError
 from trivet.model import Environment, Node
 from trivet.model.application import Application
 
-NAMES = ("blog_key", "redis_password", "agent_channel_secret")
+NAMES = ("blog_key", "redis_password", "agent_channel_secret", "application_key")
 
 
 @pytest.fixture
@@ -73,14 +73,16 @@ def test_a_missing_secret_is_named_with_its_file(environment: Environment, kept:
 def test_an_environment_of_an_earlier_release_gets_the_secret_of_its_agents(environment: Environment) -> None:
     path = secrets.secrets_file(environment)
     path.parent.mkdir(parents=True)
-    old = dict.fromkeys((name for name in NAMES if name not in secrets.ADDABLE), "x")
+    added = (*secrets.ADDABLE, "application_key")
+    old = dict.fromkeys((name for name in NAMES if name not in added), "x")
     path.write_text(yaml.safe_dump({"trivet_secrets": old, "mine": 1}))
     with pytest.raises(InputError) as raised:
         secrets.check_secrets(environment)
     assert raised.value.next_command == f"trivet converge {environment.label}"
     assert secrets.ensure_secrets(environment) is True
     content = yaml.safe_load(path.read_text())
-    assert len(content["trivet_secrets"].pop("agent_channel_secret")) >= 24
+    for name in added:
+        assert len(content["trivet_secrets"].pop(name)) >= 24
     assert content == {"trivet_secrets": old, "mine": 1}
     assert secrets.ensure_secrets(environment) is False
 
@@ -90,7 +92,7 @@ def test_without_an_application_only_the_platform_s_secrets_are_needed(environme
     alone = replace(environment, application=None)
     assert secrets.ensure_secrets(alone) is True
     values = yaml.safe_load(secrets.secrets_file(alone).read_text())["trivet_secrets"]
-    assert sorted(values) == sorted(secrets.PLATFORM_SECRETS)
+    assert sorted(values) == sorted((*secrets.PLATFORM_SECRETS, "application_key"))
     secrets.check_secrets(alone)
     with pytest.raises(InputError, match="blog_key is missing"):
         secrets.check_secrets(environment)

@@ -18,6 +18,11 @@ def test_state_survives_a_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     state = LabState("lab", 3, "6", nodes, ["10.86.3.21"], web, like="production", scale=0.5, variables={"a_b": 1})
     state.save()
     assert LabState.load("lab") == state
+    assert state.machines == nodes + web
+    state.builder = GridNode("lab-grid", 231, "10.86.3.251")
+    state.save()
+    assert LabState.load("lab") == state
+    assert state.machines == [*nodes, *web, state.builder]
 
 
 def test_a_size_of_the_table_is_scaled() -> None:

@@ -168,3 +168,20 @@ def test_a_node_has_one_kind() -> None:
     data["_meta"]["hostvars"]["node-2"]["trivet_node_id"] = 13
     with pytest.raises(InputError):
         environment(data)
+
+
+def test_the_machine_that_takes_pushes_is_one_and_no_node() -> None:
+    data = listing()
+    data["trivet_grid"] = {"hosts": ["grid"]}
+    assert environment(data).machines == environment(listing()).machines
+    data["trivet_grid"] = {"hosts": ["grid", "grid-2"]}
+    with pytest.raises(InputError, match="trivet_grid has 2 machines; it takes one"):
+        environment(data)
+    data["trivet_grid"] = {"hosts": ["node-2"]}
+    with pytest.raises(InputError, match="node-2 is a node and in trivet_grid"):
+        environment(data)
+
+
+def test_bad_projects_are_named() -> None:
+    with pytest.raises(InputError, match=r"hosts\.yml: trivet_projects\.shop takes the keys branches and keys"):
+        environment(listing(trivet_projects={"shop": []}))
