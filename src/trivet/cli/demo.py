@@ -58,6 +58,8 @@ def demo(
     lab_made = time.time()
     environment = load_environment(name)
     converge_environment(environment, output)
+    # With the secrets that the first converge has generated.
+    environment = load_environment(name)
     wait_healthy(environment, output)
     converged = time.time()
     change = Change.resize(environment, size)
