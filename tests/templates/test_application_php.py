@@ -34,7 +34,9 @@ def run(site: Site, *command: str) -> subprocess.CompletedProcess[str]:
 def test_php_fpm_accepts_the_pool(site: Site, name: str) -> None:
     (application,) = project(name).applications
     (site.outside / "sizes.conf").write_text(SIZES, encoding="utf-8")
-    text = pool(application, site.places, user="www-data", pool_file=f"{site.base}/sizes.conf")
+    (site.outside / "master.conf").write_text("process_control_timeout = 7s\n", encoding="utf-8")
+    files = {"master_file": f"{site.base}/master.conf", "pool_file": f"{site.base}/sizes.conf"}
+    text = pool(application, site.places, user="www-data", **files)
     # The code is at /app in the release's own namespace, which this test does not make.
     text = text.replace("chdir = /app", f"chdir = {site.base}/app")
     (site.outside / "fpm.conf").write_text(text, encoding="utf-8")

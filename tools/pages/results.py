@@ -444,7 +444,7 @@ SHAPES: dict[Kind, tuple[Sequence[str], Callable[[Result], Sequence[str]]]] = {
     Kind.OVERHEAD: (("change", "seconds per node ÷ its services' own", "run"), _overhead_cells),
     Kind.PUSH: _plain("one_file_live_seconds", "one_file_live_worst_seconds", "unchanged_push_seconds"),
     Kind.AGENT: _plain("cpu_percent", "memory_mib"),
-    Kind.DEMO: _plain("seconds", "lab_seconds", "converge_seconds", "upscale_seconds", "warm"),
+    Kind.DEMO: _plain("seconds", "lab_seconds", "converge_seconds", "upscale_seconds", "deploy_seconds", "warm"),
     Kind.TEST: _plain("seconds"),
     Kind.PROBE: _plain("requests", "failed", "longest_gap_seconds", "orders_acknowledged", "orders_found"),
 }

@@ -71,17 +71,21 @@ def demo(
             listener=lambda event: tell(output, event),
             partial=lambda figures: show_figures(output, figures),
         )
+    upscaled = time.time()
+    show_times(output, rotation)
+    show_figures(output, report)
+    deployed = deploy_shop(environment, output, rate)
     figures = {
         "seconds": round(time.time() - began),
         "lab_seconds": round(lab_made - began),
         "converge_seconds": round(converged - lab_made),
-        "upscale_seconds": round(time.time() - converged),
+        "upscale_seconds": round(upscaled - converged),
+        "deploy_seconds": round(time.time() - upscaled),
+        "deploy_requests": deployed.total.requests,
+        "deploy_failed": deployed.total.failures,
         "warm": warm,
     }
     leave_result(ResultKind.DEMO, {**figures, **customers(report)})
-    show_times(output, rotation)
-    show_figures(output, report)
-    deployed = deploy_shop(environment, output, rate)
     if not json:
         output.print("the shop: " + "  ".join(Lab(name).status().urls))
         output.print(f"look around: bin/trivet status {name}    remove it: bin/demo --down")

@@ -48,7 +48,7 @@ def deploy(
     environment = load_environment(env)
     output = output_for(json)
     beside = Beside(probe, contract)
-    if json and not (plan or yes):
+    if json and not (plan or yes or resume):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
     with Deploys(environment) as deploys:
         if resume:

@@ -95,7 +95,7 @@ def _contents(checked: Project) -> Table:
             "application", application.name, f"{application.runtime}:{application.version}, root {application.root}"
         )
         own = checked.own(application.name)
-        told = f"health page {own.health_page}, probe {own.probe}, warm-up {' '.join(own.warm_up)}, hold {own.hold}"
+        told = f"health page {own.health_page}, warm-up {' '.join(own.warm_up)}, hold {own.hold}"
         table.add_row("", "", escape(told))
     for service in checked.services:
         disk = f", disk {service.disk_mb} MB" if service.disk_mb else ""

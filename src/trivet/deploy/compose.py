@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trivet.build import Release
-from trivet.deploy.database import DEFAULT_SCHEMA, Account, database_name, password, user_name
+from trivet.deploy.database import Account, password, user_name
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.project import Project, cron
 from trivet.project.application import Application
 from trivet.project.services import Service
 from trivet.runtime import access, nginx, php, places, routes, variables
-from trivet.runtime.access import Login
+from trivet.runtime.access import Login, database_name, rights_of
 from trivet.runtime.places import Places
 from trivet.services.application import contract
 from trivet.services.application.instance import Instance, Mount
@@ -25,8 +25,8 @@ from trivet.services.application.schedule import Cron
 from trivet.services.files.contract import MOUNT
 from trivet.services.web.contract import PHP_VERSION
 
-POOL_FILE = "/etc/trivet/php-fpm/pool.conf"
-"""Written by the role ``php_fpm``: what a pool gets of its node."""
+MASTER_FILE, POOL_FILE = "/etc/trivet/php-fpm/master.conf", "/etc/trivet/php-fpm/pool.conf"
+"""Written by the role ``php_fpm``: what a master and its pool get of their node."""
 UNNAMED = "0" * 8
 """Stands for what is not known before everything else is: the name follows from the rest."""
 
@@ -124,7 +124,7 @@ def _instance(
             for item in places.mounts(application, where)
         ),
         files={
-            "php-fpm.conf": php.pool(application, where, user=user, pool_file=POOL_FILE),
+            "php-fpm.conf": php.pool(application, where, user=user, master_file=MASTER_FILE, pool_file=POOL_FILE),
             "php/99-application.ini": php.ini(
                 application,
                 ini.read_text(encoding="utf-8") if ini.is_file() else None,
@@ -187,17 +187,10 @@ def _logins(environment: Environment, project: Project, application: Application
         service = known.get(item.service)
         if service is not None and service.type in DATABASES:
             account = _account(environment, application, service, item.endpoint)
-            schema = _default_schema(service, item.endpoint)
-            name = database_name(application.name, service.id, schema)
-            found[item.service, item.endpoint] = Login(account.user, account.password, name)
+            found[item.service, item.endpoint] = Login(account.user, account.password)
         elif service is not None and service.type in REDIS:
             found[item.service, item.endpoint] = Login(password=secrets["redis_password"])
     return found
-
-
-def _default_schema(service: Service, endpoint: str) -> str:
-    configured = (service.configuration.get("endpoints") or {}).get(endpoint) or {}
-    return str(configured.get("default_schema") or next(iter(rights_of(service, endpoint)), DEFAULT_SCHEMA))
 
 
 def _accounts(environment: Environment, project: Project, application: Application) -> tuple[Account, ...]:
@@ -220,14 +213,3 @@ def _account(environment: Environment, application: Application, service: Servic
     }
     user = user_name(application.name, service.id, endpoint)
     return Account(user, password(_key(environment), application.name, service.id, endpoint), rights)
-
-
-def rights_of(service: Service, endpoint: str) -> Mapping[str, str]:
-    """What an endpoint of a database may do, by schema (Adobe's guide, services/mysql.md).
-
-    Without ``endpoints`` the one endpoint ``mysql`` is the administrator of every schema.
-    """
-    configured = service.configuration.get("endpoints") or {}
-    if endpoint in configured:
-        return dict(configured[endpoint].get("privileges") or {})
-    return {str(schema): "admin" for schema in service.configuration.get("schemas") or [DEFAULT_SCHEMA]}

@@ -10,16 +10,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trivet.errors import InputError
-
 PRIVILEGES: Mapping[str, str] = {
     "ro": "SELECT",
     "rw": "SELECT, INSERT, UPDATE, DELETE",
     "admin": "ALL PRIVILEGES",
 }
 """What ``privileges`` of an endpoint mean (Adobe's guide, services/mysql.md)."""
-DEFAULT_SCHEMA = "main"
-LONGEST_NAME = 64
+LONGEST_USER = 80
+WRITING = frozenset({"INSERT", "UPDATE", "DELETE"})
+ADMINISTRATION = frozenset(
+    {
+        *("CREATE", "DROP", "REFERENCES", "INDEX", "ALTER", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE"),
+        *("CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER", "DELETE HISTORY"),
+    }
+)
+"""What ``ALL PRIVILEGES`` on a database are beside reading and writing (MariaDB 10.11, GRANT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,9 @@ class Account:
     rights: Mapping[str, str]
 
 
-def database_name(application: str, service: str, schema: str) -> str:
-    """The name of a schema's database. That of the first is the application's own name.
-
-    :raises InputError: it would be too long.
-    """
-    words = [application, *([service] if service not in ("mysql", "mariadb", "database") else [])]
-    name = re.sub(r"[^a-z0-9_]", "_", "_".join([*words, *([schema] if schema != DEFAULT_SCHEMA else [])]).lower())
-    if len(name) > LONGEST_NAME:
-        raise InputError(f"the database of schema {schema} of {application} would be called {name}, which is too long")
-    return name
-
-
 def user_name(application: str, service: str, endpoint: str) -> str:
     """The account of an endpoint."""
-    return re.sub(r"[^a-z0-9_]", "_", f"app_{application}_{service}_{endpoint}".lower())[:LONGEST_NAME]
+    return re.sub(r"[^a-z0-9_]", "_", f"app_{application}_{service}_{endpoint}".lower())[:LONGEST_USER]
 
 
 def password(key: str, *names: str) -> str:
@@ -61,15 +54,46 @@ def password(key: str, *names: str) -> str:
 
 
 def accounts_script(accounts: Sequence[Account]) -> str:
-    """SQL that makes databases and accounts as they should be. Harmless when they are."""
-    lines = []
-    for database in sorted({name for account in accounts for name in account.rights}):
-        lines.append(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;")
-    for account in accounts:
-        who = f"'{account.user}'@'%'"
-        lines.append(f"CREATE USER IF NOT EXISTS {who};")
-        lines.append(f"ALTER USER {who} IDENTIFIED BY '{account.password}';")
-        lines.append(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {who};")
-        for database, right in sorted(account.rights.items()):
-            lines.append(f"GRANT {PRIVILEGES[right]} ON `{database}`.* TO {who};")
-    return "\n".join(lines) + "\n"
+    """SQL that makes databases and accounts as they should be; its delimiter is ``//``. Harmless when they are.
+
+    The release that serves has the same accounts: what they may do is given before anything else is taken.
+    """
+    names = sorted({name for account in accounts for name in account.rights})
+    made = [
+        f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci//" for name in names
+    ]
+    return "\n".join([*made, *map(_account_script, accounts)]) + "\n"
+
+
+def _account_script(account: Account) -> str:
+    who = f"'{account.user}'@'%'"
+    names = ", ".join(f"'{name}'" for name in sorted(account.rights))
+    granted = "\n".join(_right(who, name, right) for name, right in sorted(account.rights.items()))
+    return f"""CREATE USER IF NOT EXISTS {who} IDENTIFIED BY '{account.password}'//
+{granted}
+BEGIN NOT ATOMIC
+  IF NOT EXISTS (
+    SELECT 1 FROM mysql.global_priv WHERE User = '{account.user}' AND Host = '%'
+    AND JSON_VALUE(Priv, '$.authentication_string') = PASSWORD('{account.password}')
+  ) THEN
+    ALTER USER {who} IDENTIFIED BY '{account.password}';
+  END IF;
+  FOR surplus IN (
+    SELECT Db FROM mysql.db WHERE User = '{account.user}' AND Host = '%' AND Db NOT IN ({names})
+  ) DO
+    EXECUTE IMMEDIATE CONCAT('REVOKE ALL PRIVILEGES ON `', surplus.Db, '`.* FROM ', {_quoted(who)});
+  END FOR;
+END//"""
+
+
+def _right(who: str, database: str, right: str) -> str:
+    """Give a right on a database, then take what goes beyond it."""
+    given = f"GRANT {PRIVILEGES[right]} ON `{database}`.* TO {who}//"
+    if right == "admin":
+        return given
+    beyond = sorted(ADMINISTRATION | (WRITING if right == "ro" else frozenset()))
+    return f"{given}\nREVOKE {', '.join(beyond)} ON `{database}`.* FROM {who}//"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

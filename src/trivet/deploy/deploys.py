@@ -4,21 +4,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from trivet.agent.journal import OPEN_STATES
 from trivet.build import BuildSettings, Release
 from trivet.deploy.compose import Composed, check_runtime, compose
 from trivet.deploy.plan import DEPLOY, ROLLBACK, UNDONE_UNTIL, DeployPlan, Standing, Step, other_change
 from trivet.deploy.source import Opened, Source, release_store
-from trivet.deploy.steps import Steps
-from trivet.errors import ChangeHalted, ChangeStopped, InputError, TrivetError
+from trivet.deploy.steps import IN_FLIGHT_SECONDS, Steps
+from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
 from trivet.model import Environment, Node
 from trivet.remote import Nodes, observe
 from trivet.rotation.plan import Refusal
@@ -26,11 +23,11 @@ from trivet.rotation.priorities import core_priorities
 from trivet.rotation.rotations import refuse
 from trivet.rotation.view import view_of
 from trivet.run.copies import NodeJournals
-from trivet.run.events import LeaseTold, Listener, Noted, Progressed, RunBegan, unheard
+from trivet.run.events import LeaseTold, Noted, Progressed, RunBegan
 from trivet.run.journal import Journal, changes
-from trivet.run.lease import Lease, lease_holder, run_owner
+from trivet.run.lease import Lease, lease_holder
+from trivet.run.opened import OnNodes
 from trivet.run.steps import ChangeUnderWay
-from trivet.run.stop import StopRequest
 
 
 @dataclass(slots=True)
@@ -70,45 +67,12 @@ class _Work:
     release: Release | None = None
 
 
-class Deploys:
+class Deploys(OnNodes):
     """The deploys of an environment.
 
     :param listener: takes what a deploy tells.
     :param stop: the operator's wish to stop, looked at before each step.
     """
-
-    def __init__(self, environment: Environment, listener: Listener = unheard, stop: StopRequest | None = None) -> None:
-        self._environment = environment
-        self._listener = listener
-        self._stop = stop or StopRequest()
-        self._owner = run_owner()
-        self._open: Nodes | None = None
-
-    def __enter__(self) -> Self:
-        """Open the environment once for all verbs until the end of the context."""
-        self._open = Nodes(self._environment)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.__exit__(kind, error, trace)
-
-    def bound(self, listener: Listener, stop: StopRequest) -> Self:
-        """The same, over the same connections, with another listener and wish to stop."""
-        other = copy(self)
-        other._listener, other._stop = listener, stop
-        return other
-
-    @contextmanager
-    def _opened(self) -> Iterator[Nodes]:
-        if self._open is not None:
-            yield self._open
-            return
-        with Nodes(self._environment) as nodes:
-            yield nodes
 
     # ---------------------------------------------------------------- what there is
 
@@ -204,8 +168,9 @@ class Deploys:
         """
         refuse(plan)
         with self._opened() as nodes, self._lease(nodes, plan.purpose, patience=False) as lease:
-            refusals = self._refusals(nodes)
-            refuse(replace(plan, refusals=refusals))
+            # Somebody may have deployed, or begun another change, between the plan and the lease.
+            plan = replace(plan, before=self._current(self._listed(nodes)), refusals=self._refusals(nodes))
+            refuse(plan)
             return self._begun(nodes, lease, plan, _Work(composed, release))
 
     def rollback(self, instance: str = "") -> DeployReport:
@@ -355,9 +320,12 @@ class Deploys:
         return report
 
     def _failed(self, nodes: Nodes, journal: Journal, plan: DeployPlan, run: _Run, error: BaseException) -> None:
-        """Undo what no customer has seen; else leave it to be gone on with. A runner that is killed gets here never."""
+        """Undo what no customer has seen; else leave it to be gone on with. A runner that is killed gets here never.
+
+        Without the lease nothing is undone: whoever has it by now may be at the same nodes.
+        """
         words = str(error) or type(error).__name__
-        if run.beyond_return:
+        if run.beyond_return or isinstance(error, LeaseHeld):
             journal.write("halted", error=words, remaining=list(plan.nodes))
             return
         self._undo(nodes, journal, plan, held=bool(run.held), error=words)
@@ -479,7 +447,11 @@ class _Run:
     def _hold(self) -> None:
         self._hold_began = time.monotonic()
         if left := self._steps.hold():
-            self._under_way.listener(Noted(f"{left} requests are still in flight"))
+            raise ChangeHalted(
+                f"{left} requests were still in flight after {IN_FLIGHT_SECONDS:.0f} s, and the hook would change the "
+                f"database below them",
+                f"trivet-agent proxy sessions web, on each node; then deploy to {self._plan.label} again",
+            )
 
     def _hook(self, hook: str) -> None:
         self._steps.hook(self._plan.instance, hook, self._plan.hook_node)

@@ -25,8 +25,8 @@ PREPARE_SECONDS = 300.0
 SWITCH_SECONDS = 180.0
 ASK_SECONDS = 300.0
 HOOK_SECONDS = 3600.0
-IN_FLIGHT_SECONDS = 110.0
-"""A request's own limit in HAProxy is little more (``haproxy_request_timeout_seconds``)."""
+IN_FLIGHT_SECONDS = 60.0
+"""How long those that wait wait for those in flight: less than a request is held at all."""
 ANNOUNCED_SECONDS = 3600
 HEALTHY_SECONDS = 180.0
 POLL_SECONDS = 0.5
@@ -76,7 +76,7 @@ class Steps:
     def prepare(self, instance: Instance, accounts: Sequence[Account]) -> None:
         """Make what the instance needs, and start it beside the other one on every node."""
         if accounts:
-            command = ["mariadb", "--batch"]
+            command = ["mariadb", "--batch", "--delimiter=//"]
             self._on_one(lambda node: self._nodes.send(node, command, accounts_script(accounts)), command, agent=False)
         described = json.dumps(instance.to_dict())
         words = ["trivet-agent", "release", "mounts"]
@@ -231,9 +231,8 @@ class Steps:
             for item in observe(self._nodes).verdict.findings
             if item.node not in self._lost and (not self._lost or item.service in SERVING)
         ]
-        return [
-            f"{item.node or 'cluster'}: {item.service}: {item.reason}" for item in counted if item.state is State.BROKEN
-        ]
+        wrong = [item for item in counted if item.state in (State.BROKEN, State.UNKNOWN)]
+        return [f"{item.node or 'cluster'}: {item.service}: {item.reason}" for item in wrong]
 
     def _everywhere(self, *words: str, timeout: float) -> dict[str, dict[str, Any]]:
         return self._each(self.present, lambda node: self._nodes.asked(node, words, timeout), words)

@@ -194,7 +194,6 @@ SYSTEM_VARIABLES = tuple(
 OWN = (Key("applications", "by name", refused="one that is not there"),)
 OWN_APPLICATION = (
     Key("health_page", "path that a node must answer with 200; `/health_check.php`", refused="one without a slash"),
-    Key("probe", "the probe's contract: `demo` (default), `magento` or `pages`", refused="another"),
     Key("warm_up", 'pages that are asked before traffic; `["/"]`', refused="one without a slash"),
     Key("hold", "whether requests wait: `auto` (default), `always`, `never`, or a command (exit 0: no, 2: yes)"),
 )

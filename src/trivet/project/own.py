@@ -14,7 +14,6 @@ from trivet.project.reader import Table
 from trivet.project.section import Section
 
 FILE = ".trivet.yaml"
-PROBES = ("demo", "magento", "pages")
 HOLDS = ("auto", "always", "never")
 
 
@@ -24,14 +23,12 @@ class Own:
 
     Attributes:
         health_page: path that a node must answer with 200 to get requests.
-        probe: the contract that the probe keeps to.
         warm_up: pages that are asked before a release gets traffic.
         hold: whether requests wait while a release is switched: ``auto`` (ask Magento; for another application
             ``always``), ``always``, ``never``, or a command that exits 0 for no and 2 for yes.
     """
 
     health_page: str = "/health_check.php"
-    probe: str = "demo"
     warm_up: tuple[str, ...] = ("/",)
     hold: str = "auto"
 
@@ -71,7 +68,6 @@ def _own(section: Section) -> Own:
     section.only(OWN_APPLICATION)
     own = Own(
         health_page=section.text("health_page", Own.health_page),
-        probe=section.text("probe", Own.probe),
         warm_up=section.texts("warm_up", Own.warm_up),
         hold=section.text("hold", Own.hold),
     )
@@ -80,8 +76,6 @@ def _own(section: Section) -> Own:
     for page in own.warm_up:
         if not page.startswith("/"):
             section.error("warm_up", f"`{page}` is no path: it begins with a slash")
-    if own.probe not in PROBES:
-        section.error("probe", f"`{own.probe}` is no contract; one of {', '.join(PROBES)}{near(own.probe, PROBES)}")
     if (wrong := _wrong_hold(own.hold)) is not None:
         section.error("hold", wrong)
     return own

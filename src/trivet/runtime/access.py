@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,8 @@ HOST = "127.0.0.1"
 REPLICA_SUFFIXES = ("-slave", "-replica")
 """What ends the name of a relationship, or of an endpoint, that only reads."""
 VHOST = "/"
+DEFAULT_SCHEMA = "main"
+LONGEST_NAME = 64
 _DATABASES = ("mysql", "mariadb")
 _REDIS = ("redis", "redis-persistent", "valkey", "valkey-persistent")
 _SEARCH = ("opensearch", "elasticsearch")
@@ -37,12 +40,10 @@ class Login:
     Attributes:
         username: None where the service knows none, as Redis.
         password: None where none is asked.
-        path: schema or virtual host; None for the project's own choice.
     """
 
     username: str | None = None
     password: str | None = None
-    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,28 +111,49 @@ def accesses(
     """
     found: dict[str, ServiceAccess] = {}
     for item in application.relationships:
-        found[item.name] = _access(project, item, terms, logins)
+        found[item.name] = _access(project, application, item, terms, logins)
     for item in application.relationships:
         twin = f"{item.name}-slave"
         service = _service(project, item)
         if service is None or _reads(item) or twin in found:
             continue
         if service.type in _DATABASES or (service.type in _REDIS and not _keeps_sessions(item, service)):
-            found[twin] = _access(project, replace(item, name=twin), terms, logins)
+            found[twin] = _access(project, application, replace(item, name=twin), terms, logins)
     return found
 
 
-def schema(project: Project, service: Service, name: str) -> str:
+def database_name(application: str, service: str, schema: str) -> str:
     """What a schema of a database service is called in the cluster, which is one for all of them.
 
-    The first database service of the file has its schemas by their own names, others with the id before them.
+    That of the first schema is the application's own name.
+
+    Raises:
+        InputError: it would be too long.
     """
-    databases = [item for item in project.services if item.type in _DATABASES]
-    return name if not databases or databases[0].id == service.id else f"{service.id.replace('-', '_')}_{name}"
+    words = [application, *([service] if service not in (*_DATABASES, "database") else [])]
+    name = re.sub(r"[^a-z0-9_]", "_", "_".join([*words, *([schema] if schema != DEFAULT_SCHEMA else [])]).lower())
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"the database of schema {schema} of {application} would be called {name}, which is too long")
+    return name
+
+
+def rights_of(service: Service, endpoint: str) -> Mapping[str, str]:
+    """What an endpoint of a database may do, by schema (Adobe's guide, services/mysql.md).
+
+    Without ``endpoints`` the one endpoint ``mysql`` is the administrator of every schema.
+    """
+    configured = service.configuration.get("endpoints") or {}
+    if endpoint in configured:
+        return dict(configured[endpoint].get("privileges") or {})
+    return {str(schema): "admin" for schema in service.configuration.get("schemas") or [DEFAULT_SCHEMA]}
 
 
 def _access(
-    project: Project, item: Relationship, terms: Terms, logins: Mapping[tuple[str, str], Login]
+    project: Project,
+    application: Application,
+    item: Relationship,
+    terms: Terms,
+    logins: Mapping[tuple[str, str], Login],
 ) -> ServiceAccess:
     service = _service(project, item)
     if service is None:
@@ -150,7 +172,7 @@ def _access(
         scheme=SCHEMES[service.type],
         host=HOST,
         port=terms[_port(item, service)],
-        path=login.path if login.path is not None else _path(project, item, service),
+        path=_path(application, item, service),
         username=login.username,
         password=login.password,
         query={"is_master": not _reads(item)} if service.type in _DATABASES else {},
@@ -182,11 +204,11 @@ def _port(item: Relationship, service: Service) -> Port:
     return port
 
 
-def _path(project: Project, item: Relationship, service: Service) -> str | None:
+def _path(application: Application, item: Relationship, service: Service) -> str | None:
     if service.type == "rabbitmq":
         return VHOST
     if service.type not in _DATABASES:
         return None
-    endpoint = service.configuration.get("endpoints", {}).get(item.endpoint) or {}
-    name = endpoint.get("default_schema") or next(iter(service.configuration.get("schemas") or ()), "main")
-    return schema(project, service, str(name))
+    endpoint = (service.configuration.get("endpoints") or {}).get(item.endpoint) or {}
+    schema = endpoint.get("default_schema") or next(iter(rights_of(service, item.endpoint)), DEFAULT_SCHEMA)
+    return database_name(application.name, service.id, str(schema))

@@ -13,15 +13,13 @@ from trivet.runtime.places import HOME, Places
 
 LOGS = "/var/log/trivet-app"
 """Folder of the slow logs, one for each application; the unit makes it."""
-CONTROL_TIMEOUT = "1h"
-"""How long a stop by SIGQUIT waits for requests in flight. Longer than any: ``TimeoutStopSec`` is the limit."""
 BLACKLIST = re.compile(
     r"^(?P<head>[ \t]*opcache\.blacklist_filename[ \t]*=[ \t]*)(?P<quote>[\"']?)(?=[^/\s\"'$])", re.M
 )
 _PLAIN = re.compile(r"-?\d+[KMGkmg]?|[A-Za-z]\w*")
 
 
-def pool(application: Application, places: Places, *, user: str, pool_file: str) -> str:
+def pool(application: Application, places: Places, *, user: str, master_file: str, pool_file: str) -> str:
     """The whole configuration of a PHP-FPM master with one pool, for one release of an application.
 
     It runs in the foreground below systemd and logs to syslog.
@@ -30,6 +28,7 @@ def pool(application: Application, places: Places, *, user: str, pool_file: str)
         application: gives the pool its name.
         places: where the socket is; the file with the process id lies beside it.
         user: that the pool runs as; the group has the same name.
+        master_file: a file of the node with what holds for every master, ``process_control_timeout``.
         pool_file: a file of the node with its sizes, ``pm`` and ``request_slowlog_timeout``.
     """
     lines = [
@@ -39,8 +38,7 @@ def pool(application: Application, places: Places, *, user: str, pool_file: str)
         f"syslog.ident = trivet-app-{application.name}",
         "log_limit = 8192",
         "daemonize = no",
-        "; Without it a stop ends requests in flight.",
-        f"process_control_timeout = {CONTROL_TIMEOUT}",
+        f"include = {master_file}",
         "emergency_restart_threshold = 10",
         "emergency_restart_interval = 1m",
         "",

@@ -9,13 +9,10 @@ Whatever fails, the nodes that serve go on serving.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from trivet.ansible import load_environment
 from trivet.ansible.secrets import check_secrets
@@ -31,7 +28,8 @@ from trivet.rotation.rotations import refuse
 from trivet.run.copies import NodeJournals
 from trivet.run.events import LeaseTold, Listener, Noted, Progressed, RunBegan, unheard
 from trivet.run.journal import Journal, changes
-from trivet.run.lease import Lease, run_owner
+from trivet.run.lease import Lease
+from trivet.run.opened import OnNodes
 from trivet.run.steps import ChangeUnderWay
 from trivet.run.stop import StopRequest
 from trivet.scaling.journal import gone_through, open_journal, plan_of, rolling, seconds_of, snapshot
@@ -89,44 +87,14 @@ class _Run:
     report: ScaleReport
 
 
-class _Scaling:
+class _Scaling(OnNodes):
     """What both directions share."""
 
     def __init__(
         self, environment: Environment, count: int, listener: Listener, stop: StopRequest | None = None
     ) -> None:
-        self._environment = environment
+        super().__init__(environment, listener, stop)
         self._count = count
-        self._listener = listener
-        self._stop = stop or StopRequest()
-        self._owner = run_owner()
-        self._open: Nodes | None = None
-
-    def __enter__(self) -> Self:
-        """Open the environment once for plan and apply until the end of the context."""
-        self._open = Nodes(self._environment)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        opened, self._open = self._open, None
-        if opened is not None:
-            opened.__exit__(kind, error, trace)
-
-    def bound(self, listener: Listener, stop: StopRequest) -> Self:
-        """The same, over the same connections, with another listener and wish to stop."""
-        other = copy(self)
-        other._listener, other._stop = listener, stop
-        return other
-
-    @contextmanager
-    def _opened(self) -> Iterator[Nodes]:
-        if self._open is not None:
-            yield self._open
-            return
-        with Nodes(self._environment) as nodes:
-            yield nodes
 
     def plan(self) -> ScalePlan:
         """Look at the environment and say what would be done. Touches nothing.

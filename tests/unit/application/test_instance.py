@@ -148,3 +148,19 @@ def test_the_last_releases_stay(store: Store) -> None:
         os.utime(RELEASES.default / name, (age, age))
     assert releases.prune({names[0]}) == names[1:3]
     assert releases.present() == [names[0], *names[3:]]
+
+
+def test_the_volume_keeps_archives_by_its_own_age_and_what_is_recorded(store: Store) -> None:
+    store.ready()
+    names = [f"shop-{number:012x}" for number in range(8)]
+    for age, name in enumerate(names):
+        made = replace(GIVEN, name=f"{name}-01234567", release=name)
+        store.record(made)
+        store.archive(name).write_bytes(b"")
+        os.utime(store.archive(name), (age, age))
+    store.record(replace(GIVEN, name=f"{names[0]}-01234567", release=names[0]))
+    assert store.prune() == names[1:3]
+    assert store.described(f"{names[0]}-01234567").release == names[0]
+    assert store.described(f"{names[3]}-01234567").release == names[3]
+    with pytest.raises(AgentError, match="has no instance"):
+        store.described(f"{names[1]}-01234567")

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from trivet.deploy.compose import rights_of
-from trivet.deploy.database import Account, accounts_script, database_name, password, user_name
+from trivet.deploy.database import Account, accounts_script, password, user_name
 from trivet.errors import InputError
 from trivet.project.services import Service
+from trivet.runtime.access import database_name, rights_of
 
 
 def service(**configuration: object) -> Service:
@@ -43,10 +43,16 @@ def test_rights_are_those_of_the_endpoint() -> None:
     assert rights_of(service(), "mysql") == {"main": "admin"}
 
 
-def test_an_account_loses_what_it_is_not_given_any_more() -> None:
-    script = accounts_script([Account(user_name("shop", "mysql", "reader"), "secret", {"shop": "ro"})])
-    assert "CREATE DATABASE IF NOT EXISTS `shop`" in script
+def test_what_an_account_may_do_is_given_before_anything_is_taken() -> None:
+    rights = {"shop": "ro", "shop_quote": "rw", "shop_main": "admin"}
+    script = accounts_script([Account(user_name("shop", "mysql", "reader"), "secret", rights)])
     lines = script.splitlines()
-    revoked = next(n for n, line in enumerate(lines) if line.startswith("REVOKE ALL PRIVILEGES"))
-    granted = lines.index("GRANT SELECT ON `shop`.* TO 'app_shop_mysql_reader'@'%';")
-    assert revoked < granted
+    for name in rights:
+        assert f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci//" in lines
+        granted = next(n for n, line in enumerate(lines) if line.startswith("GRANT ") and f"`{name}`" in line)
+        taken = [n for n, line in enumerate(lines) if "REVOKE" in line and f"`{name}`" in line]
+        assert all(granted < n for n in taken) and bool(taken) == (rights[name] != "admin")
+    (read,) = (line for line in lines if line.startswith("REVOKE") and "`shop`" in line)
+    (write,) = (line for line in lines if line.startswith("REVOKE") and "`shop_quote`" in line)
+    assert "INSERT" in read and "INSERT" not in write and "DROP" in write and "SELECT" not in read
+    assert "REVOKE ALL PRIVILEGES ON `shop" not in script

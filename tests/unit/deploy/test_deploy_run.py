@@ -178,3 +178,14 @@ def test_a_failed_post_deploy_hook_is_told_and_the_release_is_live() -> None:
     made = run(world, journal)
     assert made.problem is not None and "status code 3" in made.problem.message
     assert world.serving == PLAN.instance and world.crons
+
+
+def test_requests_that_do_not_end_take_the_deploy_back_before_the_hook() -> None:
+    class Slow(World):
+        def _do(self, name: str) -> Any:
+            return 3 if name == "hold" else super()._do(name)
+
+    world = Slow(hold=True)
+    with pytest.raises(ChangeHalted, match="3 requests were still in flight"):
+        run(world, Lines())
+    assert "deploy hook" not in world.done and world.serving == PLAN.before

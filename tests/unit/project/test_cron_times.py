@@ -8,6 +8,7 @@ import time
 import pytest
 
 from trivet.project.cron import any_day, times
+from trivet.services.application.crons import waiting
 from trivet.services.application.schedule import Cron
 
 
@@ -52,3 +53,11 @@ def test_h_is_the_same_each_time_and_within_its_bounds() -> None:
     assert 10 <= minute <= 19
     minutes = times("H/15 * * * *", "one")[0]
     assert len(minutes) == 4 and minutes[1] - minutes[0] == 15
+
+
+def test_what_becomes_due_while_another_runs_waits_and_runs_once() -> None:
+    minute = int(time.mktime(time.strptime("2026-11-30 04:00", "%Y-%m-%d %H:%M"))) // 60
+    every, daily, later = cron("* * * * *"), cron("0 4 * * *"), cron("30 4 * * *")
+    assert waiting([every, daily, later], minute - 3, minute + 2) == [(every, minute + 2), (daily, minute)]
+    assert waiting([every, daily], minute, minute + 1) == [(every, minute + 1)]
+    assert waiting([every, daily], minute, minute) == []

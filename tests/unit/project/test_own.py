@@ -17,15 +17,15 @@ def said(folder: Path, text: str) -> Path:
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
-    assert check(write(tmp_path, FILES)).own("shop") == Own("/health_check.php", "demo", ("/",), "auto")
+    assert check(write(tmp_path, FILES)).own("shop") == Own("/health_check.php", ("/",), "auto")
 
 
 def test_every_key_is_taken(tmp_path: Path) -> None:
-    text = "    health_page: /up\n    probe: pages\n    warm_up: [/, /a]\n    hold: php bin/needs-hold --quiet\n"
+    text = "    health_page: /up\n    warm_up: [/, /a]\n    hold: php bin/needs-hold --quiet\n"
     project = check(said(tmp_path, text))
     assert (project.errors, project.warnings) == ((), ())
     own = project.own("shop")
-    assert (own.health_page, own.probe, own.warm_up) == ("/up", "pages", ("/", "/a"))
+    assert (own.health_page, own.warm_up) == ("/up", ("/", "/a"))
     assert own.hold_command == "php bin/needs-hold --quiet" and Own(hold="never").hold_command is None
     assert project.to_dict()["applications"][0]["own"]["hold"] == "php bin/needs-hold --quiet"
 
@@ -35,7 +35,6 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     [
         ("    health_page: up\n", "health_page", "begins with a slash"),
         ("    warm_up: [up]\n", "warm_up", "begins with a slash"),
-        ("    probe: magneto\n", "probe", "did you mean `magento`?"),
         ("    hold: allways\n", "hold", "did you mean `always`?"),
         ('    hold: "php \'x"\n', "hold", "cannot be read as a command"),
     ],

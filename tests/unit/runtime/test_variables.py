@@ -70,7 +70,7 @@ def test_relationships_lead_to_the_local_ports() -> None:
     }
     (database,) = found["database"]
     assert (database["path"], database["username"], database["password"], database["type"]) == (
-        *("main", "u", "p", "mysql:10.6"),
+        *("mymagento", "u", "p", "mysql:10.6"),
     )
     assert database["query"] == {"is_master": True} and found["database-slave"][0]["query"] == {"is_master": False}
     assert found["rabbitmq"][0]["vhost"] == "/" and found["redis"][0]["path"] is None

@@ -23,6 +23,7 @@ from trivet.model import Environment, Node, Size
 from trivet.model.size import size_named
 from trivet.remote import Observation
 from trivet.rotation.change import Change, Kind
+from trivet.run import opened
 from trivet.run.events import Noted, Progressed, Reported, RunBegan, StepBegan, StepEnded
 from trivet.run.report import ReportWriter
 from trivet.run.stop import StopRequest
@@ -207,7 +208,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(engine, "Steps", FakeSteps)
     monkeypatch.setattr(engine, "Lease", lease)
     FakeNodes.opened.clear()
-    monkeypatch.setattr(engine, "Nodes", FakeNodes)
+    monkeypatch.setattr(opened, "Nodes", FakeNodes)
     for module in (engine, scaling_journal):
         monkeypatch.setattr(
             module, "observe", lambda _nodes: Observation({}, Verdict("shop", nodes, (), made.findings))
@@ -215,7 +216,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(engine, "NodeJournals", FakeJournals)
     # As in life, no two runs have one process: their journals would have one name.
     numbers = itertools.count()
-    monkeypatch.setattr(engine, "run_owner", lambda: f"operator@laptop:{next(numbers):04d}")
+    monkeypatch.setattr(opened, "run_owner", lambda: f"operator@laptop:{next(numbers):04d}")
     monkeypatch.setattr(engine, "provider_for", lambda _environment: FakeProvider(made))
     monkeypatch.setattr(engine, "check_secrets", lambda _environment: None)
     monkeypatch.setattr(engine, "load_environment", lambda _path: made.environment)

@@ -27,8 +27,10 @@ def collect(config: NodeConfig, deadline: Deadline) -> ApplicationFacts:
     # A program of its own: a volume that hangs must not hang the collector with it.
     path = config.terms[MOUNT] / STORE / RECORD
     try:
-        said = run(["sh", "-c", 'test ! -e "$1" || cat "$1"', "sh", str(path)], deadline).stdout
-        recorded = json.loads(said)["instance"] if said.strip() else None
+        read = run(["cat", str(path)], deadline)
+        if read.code != 0 and "No such file" not in read.stderr:
+            raise NoAnswer(read.complaint)
+        recorded = json.loads(read.stdout)["instance"] if read.code == 0 else None
     except (NoAnswer, ValueError, KeyError) as problem:
         return ApplicationFacts(current=current(), running=running, error=str(problem))
     return ApplicationFacts(current=current(), recorded=recorded, asked=True, running=running)

@@ -124,9 +124,11 @@ def run_prepare(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[st
     return {"instance": found.name, "warmed": [page.to_dict() for page in web.warm(found)]}
 
 
-def run_restore(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
-    """Start an instance again that served before."""
-    found = instance.load(args.instance)
+def run_restore(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Start an instance again that served before. A node that is newer than it takes it from the shared volume."""
+    store = Store(NodeConfig.from_mapping(config))
+    found = store.described(args.instance)
+    releases.unpack(store, found.release, found.archive_sha256)
     _start(found)
     web.offer(found)
     return {"instance": found.name, "warmed": [page.to_dict() for page in web.warm(found)]}
@@ -220,8 +222,7 @@ def run_retire(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str,
     for name in ended:
         if instance.load(name).release in gone:
             instance.remove(name)
-    with contextlib.suppress(AgentError):
-        Store(NodeConfig.from_mapping(config)).prune(releases.present())
+    Store(NodeConfig.from_mapping(config)).prune()
     return {"ended": ended, "removed": gone}
 
 

@@ -15,8 +15,8 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from trivet.health.config import NodeConfig
 from trivet.node.command import run_command
@@ -33,8 +33,8 @@ UNIT = "trivet-cron-"
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 5.0
 CLAIMS_KEPT_SECONDS = 3600.0
-LATEST_SECONDS = 50.0
-"""A run that could not begin in its own minute is not begun: the next one is due."""
+LONGEST_WAIT_MINUTES = 24 * 60
+"""What became due in a longer pause is not made up for."""
 STOP_SECONDS = 120.0
 
 
@@ -65,7 +65,7 @@ def run_list(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
     node = NodeConfig.from_mapping(config)
     store = Store(node)
     found = _current()
-    flag = _flags(store).get(FLAG)
+    flag = pauses(store).get(FLAG)
     return {
         "crons": [{"name": cron.name, "command": cron.command} for cron in found.crons] if found else [],
         "node": _holder(store),
@@ -91,13 +91,13 @@ def run_pause(args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
         raise AgentError("--expires needs a positive number of seconds")
     store = Store(NodeConfig.from_mapping(config))
     store.ready()
-    _flags(store).set(FLAG, args.owner, args.expires)
+    pauses(store).set(FLAG, args.owner, args.expires)
     return {"paused": True}
 
 
 def run_resume(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, Any]:
     """Have them begun again. Harmless when they are."""
-    return {"resumed": _flags(Store(NodeConfig.from_mapping(config))).clear(FLAG)}
+    return {"resumed": pauses(Store(NodeConfig.from_mapping(config))).clear(FLAG)}
 
 
 def run_stop(_args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,13 @@ def stop_all() -> list[str]:
     units = running()
     if units:
         run_command(["systemctl", "stop", *units], STOP_SECONDS)
+    forget_failed()
     return units
+
+
+def forget_failed() -> None:
+    """Have systemd forget the runs that failed: one whose children outlived it is not forgotten when they end."""
+    run_command(["systemctl", "reset-failed", f"{UNIT}*"], 30.0)
 
 
 def _current() -> Instance | None:
@@ -124,7 +130,8 @@ def _current() -> Instance | None:
     return instance.load(name) if name is not None else None
 
 
-def _flags(store: Store) -> FlagFiles:
+def pauses(store: Store) -> FlagFiles:
+    """The flag of a change that has no cron begun; on the shared volume, for all nodes."""
     return FlagFiles(store.directory / PAUSED)
 
 
@@ -140,60 +147,67 @@ class CronNode:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._store = Store(config)
+        self._told = ""
+        self._next_forget = 0.0
 
     def serve(self) -> None:
-        """For ever."""
+        """For ever. What keeps this node from it is told once, and tried again."""
         while True:
-            with contextlib.suppress(OSError, AgentError):
+            try:
                 self._store.ready()
                 with self._locked() as held:
-                    if held is not None:
+                    self._told = ""
+                    if held:
                         _say(f"this node runs the crons of {self._config.environment}")
-                        self._while_held(held)
+                        self._while_held()
+                        _say("another node runs them now")
+            except (OSError, AgentError) as problem:
+                if str(problem) != self._told:
+                    self._told = str(problem)
+                    _say(f"no cron is run from here: {problem}")
             time.sleep(RETRY_SECONDS)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[IO[str] | None]:
+    def _locked(self) -> Iterator[bool]:
         with (self._store.directory / LOCK).open("a") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield None
+                yield False
                 return
             # A file of its own: who reads it must not end the lock by closing what he read.
             replaced(self._store.directory / HOLDER, self._config.name)
-            yield stream
+            yield True
 
-    def _while_held(self, _lock: IO[str]) -> None:
-        done = int(time.time()) // 60
-        # One who takes the lock over begins with the minute that runs: its claim says whether it was done.
-        minute = done
+    def _while_held(self) -> None:
+        # Who takes the lock over begins with the minute that runs: its claim says whether it was done.
+        done = int(time.time()) // 60 - 1
         while _holder(self._store) == self._config.name:
-            for cron in self._due(minute):
-                self._run(cron, minute)
+            now = int(time.time()) // 60
+            if self._run_due(max(done, now - LONGEST_WAIT_MINUTES), now):
+                done = now
             self._forget()
-            minute += 1
-            while time.time() < minute * 60:
+            while time.time() < (now + 1) * 60:
                 time.sleep(POLL_SECONDS)
-            minute = int(time.time()) // 60
 
-    def _due(self, minute: int) -> list[Cron]:
+    def _run_due(self, done: int, now: int) -> bool:
+        """Run what became due; whether all of it was: a pause leaves it for later."""
         found = _current()
-        if found is None or _flags(self._store).get(FLAG) is not None:
-            return []
-        return [cron for cron in found.crons if cron.due(time.localtime(minute * 60))]
+        for cron, minute in waiting(found.crons, done, now) if found else ():
+            if pauses(self._store).get(FLAG) is not None:
+                return False
+            self._run(cron, minute)
+        return True
 
     def _run(self, cron: Cron, minute: int) -> None:
         """One run, to the end of its own process. A failed one is told, and harms no other."""
         found = _current()
-        late = time.time() - minute * 60
-        if found is None or late > 60 + LATEST_SECONDS or not self._claimed(cron, minute):
+        if found is None or not self._claimed(cron, minute):
             return
         unit = f"{UNIT}{cron.name}-{minute}.service"
-        words = begin(found, cron, unit)
         began = time.monotonic()
         try:
-            run_command(words, 60.0)
+            run_command(begin(found, cron, unit), 60.0)
             code = self._ended(unit, cron.timeout_seconds)
         except AgentError as problem:
             _say(f"{cron.name}: {problem}")
@@ -226,11 +240,32 @@ class CronNode:
         raise AgentError(f"{unit} does not end")
 
     def _forget(self) -> None:
-        with contextlib.suppress(OSError):
-            for path in (self._store.directory / CLAIMS).iterdir():
-                minute = path.name.rpartition(".")[2]
-                if minute.isdecimal() and int(minute) * 60 < time.time() - CLAIMS_KEPT_SECONDS:
-                    path.unlink(missing_ok=True)
+        """Remove old claims: once an hour is enough for a few files."""
+        if time.time() < self._next_forget:
+            return
+        self._next_forget = time.time() + CLAIMS_KEPT_SECONDS
+        forget_failed()
+        for path in (self._store.directory / CLAIMS).glob("*.*"):
+            minute = path.name.rpartition(".")[2]
+            if minute.isdecimal() and int(minute) * 60 < time.time() - CLAIMS_KEPT_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+def waiting(crons: Sequence[Cron], done: int, now: int) -> list[tuple[Cron, int]]:
+    """Each cron that became due after a minute, up to another one, with the last minute in which it did.
+
+    A run takes its time, and what became due meanwhile waits for its end: once, however often it was due.
+
+    Args:
+        done: minutes since the epoch, the last that was looked at.
+        now: the one that runs.
+    """
+    found = []
+    for cron in crons:
+        due = [minute for minute in range(done + 1, now + 1) if cron.due(time.localtime(minute * 60))]
+        if due:
+            found.append((cron, due[-1]))
+    return found
 
 
 def _exit_code(unit: str) -> int | None:

@@ -16,6 +16,7 @@ from trivet.health.config import NodeConfig
 from trivet.node.command import run_command
 from trivet.node.errors import AgentError
 from trivet.services.application.contract import HOME, RELEASES, STORE
+from trivet.services.application.instance import NAME as INSTANCE_NAME
 from trivet.services.application.instance import Instance
 from trivet.services.files.contract import MOUNT
 
@@ -96,12 +97,36 @@ class Store:
         except (OSError, ValueError, KeyError) as problem:
             raise AgentError(f"{path} cannot be read: {problem}") from problem
 
-    def prune(self, kept: Collection[str]) -> list[str]:
-        """Remove the archives of all other releases; their names."""
-        gone = [path for path in (self.directory / "releases").glob("*.tar.zst") if path.name[:-8] not in kept]
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return [path.name[:-8] for path in gone]
+    def described(self, name: str) -> Instance:
+        """An instance that served on this environment.
+
+        Raises:
+            AgentError: the volume does not have it any more.
+        """
+        path = self.directory / "instances" / f"{name}.json"
+        if not INSTANCE_NAME.fullmatch(name) or not path.is_file():
+            raise AgentError(f"the shared volume has no instance {name}")
+        return Instance.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def prune(self) -> list[str]:
+        """Remove the oldest archives, with the instances of their releases; names of the releases.
+
+        By what the volume itself has: a node that was away has fewer releases than the others may go back to.
+        """
+        recorded = self.recorded()
+        archives = sorted((self.directory / "releases").glob("*.tar.zst"), key=lambda path: path.stat().st_mtime)
+        spare = [path for path in archives if recorded is None or release_of(path) != recorded.release]
+        gone = [release_of(path) for path in spare[: max(0, len(spare) - KEPT)]]
+        for release in gone:
+            for path in (self.directory / "instances").glob(f"{release}-*.json"):
+                path.unlink(missing_ok=True)
+            self.archive(release).unlink(missing_ok=True)
+        return gone
+
+
+def release_of(archive: Path) -> str:
+    """The release that an archive is of."""
+    return archive.name.removesuffix(".tar.zst")
 
 
 def checksum(path: Path) -> str:
@@ -171,5 +196,5 @@ def replaced(path: Path, text: str) -> None:
 def facts_of_store(store: Store) -> dict[str, Any]:
     """What the volume says: the instance of the environment, and the archives that it keeps."""
     recorded = store.recorded()
-    archives = sorted(path.name[:-8] for path in (store.directory / "releases").glob("*.tar.zst"))
+    archives = sorted(release_of(path) for path in (store.directory / "releases").glob("*.tar.zst"))
     return {"recorded": recorded.name if recorded else None, "archives": archives}

@@ -179,16 +179,20 @@ def _workers() -> set[int]:
 
 
 def _children(master: str) -> set[int]:
-    with contextlib.suppress(OSError):
-        words = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="utf-8").split()
-        return {int(word) for word in words}
-    return set()
+    words = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="utf-8").split()
+    return {int(word) for word in words}
 
 
 def _wait_ended(workers: Iterable[int]) -> None:
-    """Wait for old workers: only then has the old instance no request left that could still come."""
+    """Wait for old workers: only then has the old instance no request left that could still come.
+
+    Raises:
+        AgentError: they do not end.
+    """
     end = time.monotonic() + DRAINED_SECONDS
-    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < end:
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        if time.monotonic() > end:
+            raise AgentError(f"old workers of nginx still answer requests after {DRAINED_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)
 
 
