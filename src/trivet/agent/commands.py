@@ -38,6 +38,8 @@ MODULES = {
     "gluster": "services.files.command",
     "release": "services.application.command",
     "cron": "services.application.crons",
+    "application": "services.application.shell",
+    "logs": "services.application.logs",
 }
 """Which module of Trivet has a command. Only that one is loaded: a hand-over waits for every import."""
 

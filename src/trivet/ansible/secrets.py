@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ def ensure_secrets(environment: Environment) -> bool:
     """
     path = secrets_file(environment)
     if not path.exists():
-        _write(path, {name: secrets.token_urlsafe(24) for name in secret_names(environment)})
+        write_vault(path, {"trivet_secrets": {name: secrets.token_urlsafe(24) for name in secret_names(environment)}})
         return True
-    present = _present(path)
+    present = read_vault(path)
     addable = (*ADDABLE, *_of_services(environment))
     check_secrets(environment, optional=addable)
     added = {name: secrets.token_urlsafe(24) for name in addable if not present["trivet_secrets"].get(name)}
     if added:
-        _write(path, present["trivet_secrets"] | added, present)
+        write_vault(path, {**present, "trivet_secrets": present["trivet_secrets"] | added})
     return bool(added)
 
 
@@ -69,7 +70,7 @@ def check_secrets(environment: Environment, optional: tuple[str, ...] = ()) -> N
             f"{path} does not exist: the secrets of {environment.name} are missing",
             f"trivet converge {environment.label} generates them on a first run",
         )
-    present = _present(path)["trivet_secrets"]
+    present = read_vault(path)["trivet_secrets"]
     missing = [name for name in secret_names(environment) if name not in optional and not present.get(name)]
     if missing:
         addable = missing[0] in (*ADDABLE, *_of_services(environment))
@@ -77,17 +78,20 @@ def check_secrets(environment: Environment, optional: tuple[str, ...] = ()) -> N
         raise InputError(f"{path}: trivet_secrets.{missing[0]} is missing", command)
 
 
-def _present(path: Path) -> dict[str, Any]:
-    """The content of the vault file."""
+def read_vault(path: Path) -> dict[str, Any]:
+    """The content of the vault file.
+
+    :raises InputError: it cannot be opened with the vault password.
+    """
     content = yaml.safe_load(_vault("view", path)) or {}
     return {**content, "trivet_secrets": content.get("trivet_secrets") or {}}
 
 
-def _write(path: Path, values: dict[str, str], others: dict[str, Any] | None = None) -> None:
-    """Encrypt secrets into the vault file, beside what else was in it."""
+def write_vault(path: Path, content: Mapping[str, Any]) -> None:
+    """Encrypt a content into the vault file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(path.name + ".new")
-    text = yaml.safe_dump({**(others or {}), "trivet_secrets": values}, sort_keys=True)
+    text = yaml.safe_dump(dict(content), sort_keys=True)
     handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "w") as stream:

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from trivet.ansible.variables import variables_of
 from trivet.build import BuildSettings, Release, Store
 from trivet.deploy import WHAT_HAPPENS, DeployPlan, DeployReport, Deploys, Source, Step
 from trivet.deploy.compose import Composed
 from trivet.deploy.source import Opened, release_store
-from trivet.errors import InputError
 from trivet.model import Environment
 
 __all__ = [
@@ -70,21 +70,8 @@ def planned(environment: Environment, deploys: Deploys, opened: Opened, settings
     deploys.check(opened, settings)
     release = opened.release(environment, settings, say)
     composed = deploys.composed(opened, release, custom)
+    opened.keep(release)
     return Ready(deploys.plan(opened, release, composed), composed, release)
-
-
-def variables_of(environment: Environment) -> dict[str, str]:
-    """The variables of an environment: ``trivet_variables``, and the sensitive ones of the vault.
-
-    :raises InputError: they are no dictionary of plain values.
-    """
-    found: dict[str, str] = {}
-    for key in ("trivet_variables", "trivet_sensitive_variables"):
-        given = environment.variables.get(key) or {}
-        if not isinstance(given, Mapping) or not all(isinstance(value, str | int | float) for value in given.values()):
-            raise InputError(f"{environment.inventory}: {key} takes a dictionary of plain values")
-        found |= {str(name): str(value) for name, value in given.items()}
-    return found
 
 
 def releases(environment: Environment) -> dict[str, dict[str, Any]]:

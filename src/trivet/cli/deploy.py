@@ -30,6 +30,9 @@ def deploy(
     application: Annotated[
         str, typer.Option(help="Which application of the project; needed when it has several.")
     ] = "",
+    release: Annotated[
+        str, typer.Option(metavar="ID", help="Deploy this release of `trivet build`; nothing is built.")
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the deploy that was broken off.")] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -55,21 +58,59 @@ def deploy(
             deploys.check_open()
             _run(environment, output, deploys, lambda bound: bound.resume(), beside)
             return
-        with ready(environment, deploys, Source.named(what, application), lambda line: _say(output, line)) as made:
-            if plan or not yes:
-                show_plan(output, made.plan)
-            if plan:
-                raise typer.Exit(REFUSED if made.plan.refusals else 0)
-            refuse(made.plan)
-            if not yes:
-                typer.confirm("Do this?", abort=True)
-            _run(
-                environment,
-                output,
-                deploys,
-                lambda bound: bound.apply(made.plan, made.composed, made.release),
-                beside,
-            )
+        source = Source.built(release) if release else Source.named(what, application)
+        _deploy(environment, output, deploys, source, beside, plan=plan, yes=yes)
+
+
+def redeploy(
+    env: Env,
+    plan: PlanOnly = False,
+    yes: Yes = False,
+    probe: ProbeRate = 0.0,
+    contract: ProbeContract = None,
+    json: Json = False,
+) -> None:
+    """Deploy the release that serves once more: its hooks run again, with the variables as they are now.
+
+    Nothing is built. Run it on the machine that deployed the release.
+
+    Example: trivet variable set production env:LOG_LEVEL debug; trivet redeploy production
+    """
+    environment = load_environment(env)
+    output = output_for(json)
+    beside = Beside(probe, contract)
+    if json and not (plan or yes):
+        raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
+    with Deploys(environment) as deploys:
+        _deploy(environment, output, deploys, Source.built(deploys.serving()), beside, plan=plan, yes=yes)
+
+
+def _deploy(
+    environment: Environment,
+    output: Output,
+    deploys: Deploys,
+    source: Source,
+    beside: Beside,
+    *,
+    plan: bool,
+    yes: bool,
+) -> None:
+    """Show the plan, ask, and do it."""
+    with ready(environment, deploys, source, lambda line: _say(output, line)) as made:
+        if plan or not yes:
+            show_plan(output, made.plan)
+        if plan:
+            raise typer.Exit(REFUSED if made.plan.refusals else 0)
+        refuse(made.plan)
+        if not yes:
+            typer.confirm("Do this?", abort=True)
+        _run(
+            environment,
+            output,
+            deploys,
+            lambda bound: bound.apply(made.plan, made.composed, made.release),
+            beside,
+        )
 
 
 def rollback(

@@ -20,10 +20,14 @@ from trivet.cli import (
     chaos,
     clean,
     converge,
+    cron,
+    db,
     deploy,
     exclusive,
     heal,
+    inside,
     lab,
+    mount,
     probe,
     project,
     receive,
@@ -31,6 +35,7 @@ from trivet.cli import (
     runs,
     scale,
     status,
+    variable,
 )
 from trivet.errors import TrivetError
 
@@ -53,7 +58,14 @@ app.command(name="scale-out")(scale.scale_out)
 app.command(name="scale-in")(scale.scale_in)
 app.command(name="deploy")(deploy.deploy)
 app.command(name="rollback")(deploy.rollback)
+app.command(name="redeploy")(deploy.redeploy)
 app.command(name="releases")(deploy.list_releases)
+app.add_typer(variable.app, name="variable")
+app.command(name="ssh")(inside.ssh)
+app.command(name="logs")(inside.logs)
+app.add_typer(cron.app, name="cron")
+app.add_typer(db.app, name="db")
+app.add_typer(mount.app, name="mount")
 app.add_typer(activity.app, name="activity")
 app.command(name="receive", hidden=True)(receive.receive_push)
 app.add_typer(rotation.app, name="rotation")

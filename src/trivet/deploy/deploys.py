@@ -13,7 +13,7 @@ from trivet.agent.journal import OPEN_STATES
 from trivet.build import BuildSettings, Release
 from trivet.deploy.compose import Composed, check_runtime, compose
 from trivet.deploy.plan import DEPLOY, ROLLBACK, UNDONE_UNTIL, DeployPlan, Standing, Step, other_change
-from trivet.deploy.source import Opened, Source, release_store
+from trivet.deploy.source import Opened, Source
 from trivet.deploy.steps import IN_FLIGHT_SECONDS, Steps
 from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
 from trivet.model import Environment, Node
@@ -82,6 +82,19 @@ class Deploys(OnNodes):
             # Opens the connections beside one another.
             nodes.run_on(self._environment.nodes, ["true"], timeout=15)
             return lease_holder(nodes)
+
+    def serving(self) -> str:
+        """Name of the release that the environment serves.
+
+        :raises InputError: it serves none yet.
+        """
+        with self._opened() as nodes:
+            current = self._current(self._listed(nodes))
+        if current is None:
+            raise InputError(
+                f"{self._environment.name} serves no release yet", f"trivet deploy {self._environment.label} DIR"
+            )
+        return current.rpartition("-")[0]
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """Releases and instances of each node that answers, as ``trivet-agent release list`` has them."""
@@ -481,12 +494,4 @@ def _plan_of(journal: Journal) -> DeployPlan:
     return DeployPlan.from_dict(next(line for line in journal.lines if line["kind"] == "plan")["plan"])
 
 
-def known_release(name: str) -> Release:
-    """A release that this machine has built.
-
-    :raises InputError: it has none of that name.
-    """
-    return release_store().get(name)
-
-
-__all__ = ["ROLLBACK", "DeployReport", "Deploys", "Source", "known_release"]
+__all__ = ["ROLLBACK", "DeployReport", "Deploys", "Source"]

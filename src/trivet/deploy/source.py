@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,17 @@ from trivet.model import Environment
 from trivet.paths import releases_directory
 from trivet.project import Project, check
 from trivet.project.application import Application
+from trivet.project.check import CLUSTER_FILES, PREFIXES
+from trivet.project.own import FILE as OWN_FILE
 
 Say = Callable[[str], None]
 """Takes a line of the log."""
+
+
+PROJECT = "project"
+"""Folder of a release with the files of its project, as its last deploy had them."""
+DEPLOY = "trivet deploy ENV DIR"
+SETTINGS = (".magento.env.yaml", OWN_FILE, *(f"{prefix}/{name}.yaml" for prefix in PREFIXES for name in CLUSTER_FILES))
 
 
 def release_store() -> Store:
@@ -32,11 +41,13 @@ class Source:
     :param directory: the folder, or the repository.
     :param ref: the commit; empty for the folder as it is.
     :param application: which of the project's; empty when it has one only.
+    :param release: a release that was built: it goes live as it is, with the files that its last deploy kept.
     """
 
     directory: Path
     ref: str = ""
     application: str = ""
+    release: Release | None = None
 
     @classmethod
     def named(cls, words: str, application: str = "") -> Source:
@@ -56,6 +67,19 @@ class Source:
             raise InputError(f"{words} is neither a folder nor a commit of the repository here", "trivet deploy --help")
         return cls(Path(), ref=done.stdout.strip(), application=application)
 
+    @classmethod
+    def built(cls, name: str) -> Source:
+        """A release of this machine.
+
+        :raises BuildError: there is none of that name, or it is damaged.
+        :raises InputError: it was built only, never deployed from here.
+        """
+        release = release_store().get(name)
+        directory = release.directory / PROJECT
+        if not directory.is_dir():
+            raise InputError(f"{name} was never deployed from here: its project's files are not known", DEPLOY)
+        return cls(directory, application=release.application, release=release)
+
     @contextmanager
     def opened(self, environment: Environment, say: Say) -> Iterator[Opened]:
         """The project with its files, checked.
@@ -74,7 +98,7 @@ class Source:
                 raise InputError(
                     "Invalid configuration files, aborting build", f"trivet project check {self.directory}"
                 )
-            yield Opened(tree, project, self._chosen(environment, project))
+            yield Opened(tree, project, self._chosen(environment, project), self.release)
 
     @contextmanager
     def _tree(self) -> Iterator[Tree]:
@@ -97,15 +121,40 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A checked project with its files."""
+    """A checked project with its files.
+
+    :param built: its release, where it is given and not built.
+    """
 
     tree: Tree
     project: Project
     application: Application
+    built: Release | None = None
 
     def release(self, environment: Environment, settings: BuildSettings, say: Say) -> Release:
         """Build its release, or take the one that was built of the same.
 
         :raises BuildError: it cannot be built.
         """
+        if self.built is not None:
+            return self.built
         return build(self.tree, self.application, store=release_store(), settings=settings, output=say)
+
+    def keep(self, release: Release) -> None:
+        """Keep the project's files beside its release: by them it goes live again without the repository."""
+        if self.built is not None:
+            return
+        inside = [name for item in self.project.applications for name in (item.file, _beside(item.file, "php.ini"))]
+        staged, kept = release.directory / f".{PROJECT}", release.directory / PROJECT
+        shutil.rmtree(staged, ignore_errors=True)
+        for name in (*SETTINGS, *inside):
+            source = self.tree.directory / name
+            if source.is_file():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, staged / name)
+        shutil.rmtree(kept, ignore_errors=True)
+        staged.rename(kept)
+
+
+def _beside(file: str, name: str) -> str:
+    return str(Path(file).with_name(name))

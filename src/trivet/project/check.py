@@ -20,6 +20,7 @@ from trivet.project.services import Service, read_services
 from trivet.project.stages import check_stages
 
 PREFIXES = (".magento", ".platform")
+CLUSTER_FILES = ("services", "routes")
 PASSED_OVER = ("vendor", "node_modules", "var", "generated")
 """Folders that hold other people's repositories, whose files are none of the project's."""
 
@@ -77,7 +78,7 @@ def check(directory: Path, *, environment: str = "production", domains: Sequence
         raise InputError(f"{directory} is no folder", "name the folder that has .magento.app.yaml")
     report = Report()
     prefix = _prefix(directory)
-    services_file, routes_file = f"{prefix}/services.yaml", f"{prefix}/routes.yaml"
+    services_file, routes_file = (f"{prefix}/{name}.yaml" for name in CLUSTER_FILES)
     applications = _applications(directory, report)
     table = _read(directory, services_file, report)
     services = read_services(table, services_file, report)

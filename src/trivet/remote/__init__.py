@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from trivet.remote.observe import Observation, observe
 from trivet.remote.result import RemoteResult
-from trivet.remote.ssh import Nodes
+from trivet.remote.ssh import Nodes, terminal_command
 from trivet.remote.tunnels import WebTunnels
 
-__all__ = ["Nodes", "Observation", "RemoteResult", "WebTunnels", "observe"]
+__all__ = ["Nodes", "Observation", "RemoteResult", "WebTunnels", "observe", "terminal_command"]

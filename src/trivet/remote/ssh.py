@@ -270,3 +270,13 @@ def ssh_command(node: Node) -> list[str]:
     if variables.get("ansible_port"):
         command += ["-p", str(variables["ansible_port"])]
     return command + shlex.split(str(variables.get("ansible_ssh_common_args", "")))
+
+
+def terminal_command(node: Node, words: Sequence[str], *, terminal: bool) -> list[str]:
+    """The OpenSSH command that runs something on a node for a person: its input and output are that one's own.
+
+    :param words: the command; none for the login shell.
+    :param terminal: whether it gets a terminal there.
+    """
+    command = [shlex.join(words)] if words else []
+    return [*ssh_command(node), *(["-t"] if terminal else []), node.login, *command]

@@ -143,8 +143,9 @@ def _start(found: Instance) -> None:
     if not found.code.is_dir():
         raise AgentError(f"this node does not have the release {found.release}")
     releases.make_mount_points(found)
-    instance.make_mounts(found, _account(found), shared=False)
-    instance.write(found)
+    account = _account(found)
+    instance.make_mounts(found, account, shared=False)
+    instance.write(found, account[1])
     with contextlib.suppress(AgentError):
         run_command(["systemctl", "reset-failed", found.unit], 30.0)
     try:

@@ -35,6 +35,7 @@ RETRY_SECONDS = 5.0
 CLAIMS_KEPT_SECONDS = 3600.0
 LONGEST_WAIT_MINUTES = 24 * 60
 """What became due in a longer pause is not made up for."""
+LOOKED_AHEAD_MINUTES = 7 * 24 * 60
 STOP_SECONDS = 120.0
 
 
@@ -67,11 +68,27 @@ def run_list(_args: argparse.Namespace, config: Mapping[str, Any]) -> dict[str, 
     found = _current()
     flag = pauses(store).get(FLAG)
     return {
-        "crons": [{"name": cron.name, "command": cron.command} for cron in found.crons] if found else [],
+        "crons": [_told(cron) for cron in found.crons] if found else [],
         "node": _holder(store),
         "paused": flag.owner if flag else None,
         "running": running(),
     }
+
+
+def _told(cron: Cron) -> dict[str, Any]:
+    return {"name": cron.name, "command": cron.command, "next": next_due(cron, int(time.time()) // 60)}
+
+
+def next_due(cron: Cron, now: int) -> int | None:
+    """When a cron is due next, in epoch seconds; None when that is not within LOOKED_AHEAD_MINUTES.
+
+    Args:
+        now: minutes since the epoch.
+    """
+    for minute in range(now + 1, now + LOOKED_AHEAD_MINUTES):
+        if cron.due(time.localtime(minute * 60)):
+            return minute * 60
+    return None
 
 
 def run_one(args: argparse.Namespace, _config: Mapping[str, Any]) -> dict[str, Any]:

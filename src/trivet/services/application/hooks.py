@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from trivet.node.command import run_command
 from trivet.node.errors import AgentError
 from trivet.services.application.contract import HOME
-from trivet.services.application.instance import Instance, is_active, namespace
+from trivet.services.application.instance import Instance, command_line, is_active, namespace
 
 SHELL = "/bin/bash"
 """As on the platform's clusters (ece-tools, pull request 789)."""
@@ -43,15 +43,20 @@ def run_hook(instance: Instance, hook: str, seconds: float) -> None:
         raise AgentError(f"the {hook} hook failed with status code {code}" + (f": {last}" if last else ""))
 
 
-def transient(instance: Instance, unit: str, seconds: float, *properties: str) -> list[str]:
-    """The beginning of a command that is run as the instance's own processes are."""
+def transient(instance: Instance, unit: str, seconds: float | None, *properties: str) -> list[str]:
+    """The beginning of a command that is run as the instance's own processes are.
+
+    Args:
+        seconds: after which it is ended; None for never.
+    """
     settings = (
         f"User={instance.user}",
         f"WorkingDirectory={HOME}",
         f"EnvironmentFile={instance.directory}/environment",
-        f"RuntimeMaxSec={seconds:.0f}",
+        *([f"RuntimeMaxSec={seconds:.0f}"] if seconds is not None else []),
         "NoNewPrivileges=yes",
         "PrivateTmp=yes",
+        *command_line(instance),
         *namespace(instance),
         *properties,
     )

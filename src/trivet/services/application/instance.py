@@ -21,6 +21,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}-[0-9a-f]{12}-[0-9a-f]{8}")
 """Application, release, and what it runs with."""
 CURRENT = "current"
 DESCRIPTION = "instance.json"
+PHP_SETTINGS = "php"
+"""Folder of an instance that its account may read as well: PHP on the command line runs as that one."""
 UNITS = Path("/etc/systemd/system")
 STOP_SECONDS = 120.0
 
@@ -149,8 +151,11 @@ def load(name: str) -> Instance:
     return Instance.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def write(instance: Instance) -> None:
+def write(instance: Instance, group: int) -> None:
     """Write the files and the unit of an instance. Harmless when they are there.
+
+    Args:
+        group: number of the group of its account.
 
     Raises:
         AgentError: systemd refuses the unit.
@@ -158,7 +163,8 @@ def write(instance: Instance) -> None:
     INSTANCES.default.mkdir(mode=0o755, parents=True, exist_ok=True)
     staged = INSTANCES.default / f".{instance.name}"
     shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(mode=0o700)
+    # What lies in it is root's alone, but for the settings of PHP.
+    staged.mkdir(mode=0o711)
     texts = {
         **instance.files,
         "environment": environment_file(instance.environment),
@@ -170,6 +176,9 @@ def write(instance: Instance) -> None:
         path.parent.mkdir(mode=0o755, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         path.chmod(0o600)
+        if path.parent.name == PHP_SETTINGS:
+            os.chown(path, -1, group)
+            path.chmod(0o640)
     shutil.rmtree(instance.directory, ignore_errors=True)
     staged.rename(instance.directory)
     _write_drop_in(instance)
@@ -189,6 +198,14 @@ def namespace(instance: Instance) -> list[str]:
     """What a unit needs to see the instance as its own processes do, as settings of systemd."""
     mounts = [f"BindPaths={mount.source}:{mount.target}" for mount in instance.mounts]
     return [f"BindReadOnlyPaths={instance.code}:{HOME}", *mounts]
+
+
+def command_line(instance: Instance) -> list[str]:
+    """What a unit needs so that PHP on its command line has the application's settings; settings of systemd.
+
+    The empty first part stands for the folder that each kind of PHP was made with (PHP manual, *Scan directories*).
+    """
+    return [f"Environment=PHP_INI_SCAN_DIR=:{instance.directory}/{PHP_SETTINGS}"]
 
 
 def built(instance: Instance, path: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from trivet.node.command import run_command
 from trivet.services.application.contract import HOME
 from trivet.services.application.hooks import SHELL
-from trivet.services.application.instance import UNITS, Instance, is_active, namespace
+from trivet.services.application.instance import UNITS, Instance, command_line, is_active, namespace
 
 WORKER = "trivet-worker@"
 SCRIPTS = Path("/etc/trivet/workers")
@@ -59,6 +59,7 @@ def _write(found: Instance, worker: str) -> None:
         f"WorkingDirectory={HOME}",
         f"EnvironmentFile={found.directory}/environment",
         f"ExecStart={SHELL} {script}",
+        *command_line(found),
         *namespace(found),
     ]
     (folder / "worker.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
