@@ -45,7 +45,8 @@ def listed() -> dict[str, Instance]:
     rows: list[dict[str, Any]] = json.loads(run(["incus", "list", "--format", "json"]))
     instances = {}
     for row in rows:
-        config = row.get("config", {})
+        # One that another program makes at this moment has none yet.
+        config = row.get("config") or {}
         if GRID_KEY not in config:
             continue
         memory = config.get("limits.memory", "0MiB").removesuffix("MiB")
