@@ -7,13 +7,16 @@ The lab is the one that TRIVET_FAILURES_LAB names, by default ``failures``; it i
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.failures.commands import healthy, trivet
 from trivet.api import Environment
 from trivet.lab import LabState
+from trivet.paths import shop_directory
 
 HEALTHY_SECONDS = 300
 
@@ -35,3 +38,9 @@ def environment(lab: LabState) -> Environment:
         assert time.monotonic() < deadline, f"{lab.name} is not healthy: trivet status {lab.name}"
         time.sleep(3)
     return Environment.load(lab.name)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The demo shop's project, to be changed from release to release."""
+    return Path(shutil.copytree(shop_directory(), tmp_path / "shop"))

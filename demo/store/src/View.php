@@ -16,7 +16,7 @@ final class View
     /** @param array<string, mixed> $values */
     public function page(string $template, string $title, int $cartCount, array $values): string
     {
-        return $this->part('layout', [
+        $page = $this->part('layout', [
             'title' => $title,
             'cartCount' => $cartCount,
             'baseUrl' => $this->baseUrl,
@@ -24,6 +24,10 @@ final class View
             'active' => $values['category'] ?? '',
             'query' => $values['query'] ?? '',
         ]);
+        // The templates say which release they are of; so does the process that made a page of them.
+        $release = getenv('MAGENTO_CLOUD_TREE_ID');
+
+        return $release === false ? $page : "$page<!-- release: $release -->\n";
     }
 
     /** @param array<string, mixed> $values */

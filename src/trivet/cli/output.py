@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+
+PIPED_COLUMNS = 160
 
 Progress = Callable[[str], None]
 
@@ -23,7 +26,9 @@ class Output:
 
     def __init__(self, json: bool) -> None:
         self.json = json
-        self._out = Console(highlight=False)
+        # Rich takes 80 columns where there is no terminal: a table in a log or a pipe would be folded to be unreadable.
+        piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+        self._out = Console(highlight=False, width=PIPED_COLUMNS if piped else None)
         self._err = Console(stderr=True, highlight=False)
         self._started = time.monotonic()
 

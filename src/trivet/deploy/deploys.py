@@ -282,6 +282,7 @@ class Deploys(OnNodes):
             self._owner,
             purpose,
             patience=patience,
+            at_once=True,
             tell=lambda text: self._listener(LeaseTold(text)),
         )
 

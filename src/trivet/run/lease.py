@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from trivet.errors import LeaseHeld, RemoteError
 from trivet.health.facts import LeaseMode
 from trivet.remote import Nodes
+from trivet.run.lifesign import alive, died_here
 
 # A runner that loses its network for a minute keeps its lease; one that was killed holds others up no longer than this.
 LEASE_SECONDS = 90
@@ -75,6 +77,8 @@ class Lease:
     :param purpose: what for, in words for another operator.
     :param mode: what others are kept from meanwhile; a healer goes on beside :attr:`LeaseMode.NO_CHANGE`.
     :param patience: wait for a lease that nobody renews any more (its owner died) until it expires, and take it over.
+    :param at_once: with patience: do not wait for the lease of a run of this machine that is dead. What it began on
+        nodes may still go on there: only for work that can be done beside itself.
     :param tell: takes a line of progress.
     :raises LeaseHeld: when no majority of the nodes gives its vote; says who has it, since when and what for.
     """
@@ -87,6 +91,7 @@ class Lease:
         *,
         mode: LeaseMode = LeaseMode.HANDS_OFF,
         patience: bool = False,
+        at_once: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._nodes = nodes
@@ -94,6 +99,8 @@ class Lease:
         self._purpose = purpose
         self._mode = mode
         self._patience = patience
+        self._at_once = at_once
+        self._life = ExitStack()
         self._tell = tell
         self._ended = threading.Event()
         self._refusal: str | None = None
@@ -109,6 +116,7 @@ class Lease:
                 raise self._held(votes(self._nodes, but=self._owner), refusals)
             asked = self._take_over(refusals)
         self._good_until = asked + LEASE_SECONDS - RENEW_SECONDS
+        self._life.enter_context(alive(self._owner))
         self._thread.start()
         return self
 
@@ -118,6 +126,7 @@ class Lease:
         self._ended.set()
         self._thread.join(timeout=RENEW_SECONDS)
         self._give_back()
+        self._life.close()
 
     def check(self) -> None:
         """Raise when the lease could not be renewed: another runner may act by now.
@@ -135,6 +144,16 @@ class Lease:
         before = votes(self._nodes, but=self._owner)
         if not before:
             raise self._held(before, refusals)
+        if self._at_once and all(died_here(owner, since) for owner, since in _owners(before)):
+            for owner, _since in _owners(before):
+                self._give_back(owner)
+            asked = _now()
+            if (refusal := self._vote()) is None:
+                self._tell(
+                    f"took the lease over from {next(iter(before.values())).owner}, whose run on this machine is dead"
+                )
+                return asked
+            refusals = refusal
         left = max(vote.expires for vote in before.values()) - time.time()
         holder = next(iter(before.values()))
         self._tell(
@@ -206,9 +225,18 @@ class Lease:
                 # Not an outage: somebody took it over, and acts by now.
                 self._good_until = 0.0
 
-    def _give_back(self) -> None:
+    def _give_back(self, owner: str = "") -> None:
+        words = ["trivet-agent", "lease", "release", "--owner", owner or self._owner]
         for node in self._nodes.environment.nodes:
-            self._nodes.run(node, ["trivet-agent", "lease", "release", "--owner", self._owner], timeout=10)
+            self._nodes.run(node, words, timeout=10)
+
+
+def _owners(given: Mapping[str, Vote]) -> list[tuple[str, str]]:
+    """Who has votes, each with the moment of its first one."""
+    found: dict[str, str] = {}
+    for vote in given.values():
+        found[vote.owner] = min(vote.since, found.get(vote.owner, vote.since))
+    return list(found.items())
 
 
 def votes(nodes: Nodes, but: str = "") -> dict[str, Vote]:

@@ -60,7 +60,7 @@ def test_logs_of_the_application_are_those_in_its_mounts(tmp_path: Path) -> None
     assert own == {"system.log": tmp_path / "var" / "log" / "system.log"}
     assert logs.reader("system.log", own, 5, follow=False) == ["tail", "--lines=5", str(own["system.log"])]
     assert "--follow=name" in logs.reader("access", own, 5, follow=True)
-    with pytest.raises(AgentError, match=r"no log '\.\./x' here; there are access, error, php, cron, worker, system\.log"):
+    with pytest.raises(AgentError, match=r"no log '\.\./x' here; there are .*, system\.log"):
         logs.reader("../x", own, 5, follow=False)
 
 

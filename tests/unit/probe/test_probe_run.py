@@ -102,6 +102,7 @@ FAULTS = [
     (Fault(status=302), FailureKind.STATUS_3XX),
     (Fault(body=b"<h1>Welcome to nginx!</h1>"), FailureKind.BAD_BODY),
     (Fault(body=b""), FailureKind.BAD_BODY),
+    (Fault(body=b'<a href="/product/x"></a><!-- release: a1 --><!-- release: b2 -->'), FailureKind.BAD_BODY),
 ]
 
 

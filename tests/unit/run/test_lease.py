@@ -118,3 +118,20 @@ def test_an_agent_is_told_the_mode_only_where_an_older_one_would_keep_others_off
 ) -> None:
     with Lease(cast("Nodes", votes), OWN, "backup", mode=mode):
         assert votes.asked[-1][8:] == said
+
+
+def test_the_lease_of_a_dead_run_of_this_machine_is_taken_over_at_once(
+    votes: Votes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes.owners = dict.fromkeys(votes.owners, OTHER)
+    told: list[str] = []
+
+    def run(node: Node, command: list[str], **_options: object) -> None:
+        if command[1:3] == ["lease", "release"] and command[-1] == votes.owners[node.name]:
+            votes.owners[node.name] = OWN
+
+    monkeypatch.setattr(votes, "run", run)
+    monkeypatch.setattr(lease_module, "died_here", lambda owner, since: owner == OTHER)
+    with Lease(cast("Nodes", votes), OWN, "deploy", patience=True, at_once=True, tell=told.append) as lease:
+        assert not lost(lease)
+    assert told == [f"took the lease over from {OTHER}, whose run on this machine is dead"]

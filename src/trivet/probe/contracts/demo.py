@@ -36,6 +36,8 @@ PAGE_SECONDS = 10.0
 """For one page of a node's list of orders."""
 HINT = "Where the application is not the demo shop, `--contract pages` asks any site, by GET alone."
 
+_RELEASE = re.compile(r"<!-- release: (\w+) -->")
+"""What each template says of itself, and the process that made the page."""
 _PRODUCT_LINK = re.compile(r"/product/([A-Za-z0-9._~%-]+)")
 
 
@@ -290,8 +292,11 @@ def _check_cart(session: CartSession, shown: dict[str, int]) -> None:
 
 
 def _check_home(response: Response) -> None:
-    if not _PRODUCT_LINK.search(text_of(response)):
+    text = text_of(response)
+    if not _PRODUCT_LINK.search(text):
         raise RequestFailed(FailureKind.BAD_BODY, "the home page links to no product")
+    if len(releases := sorted(set(_RELEASE.findall(text)))) > 1:
+        raise RequestFailed(FailureKind.BAD_BODY, f"the home page was made of the releases {', '.join(releases)}")
 
 
 DEMO = Contract(

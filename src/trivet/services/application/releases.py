@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +28,8 @@ KEPT = 5
 UNPACK_SECONDS = 900.0
 BLOCK = 1024 * 1024
 RECORD = "current.json"
+LOCK = ".lock"
+ABANDONED_SECONDS = 3600.0
 
 
 class Store:
@@ -62,7 +66,11 @@ class Store:
         path = self.archive(release)
         if path.exists() and checksum(path) == sha256:
             return False
-        staged = path.with_suffix(".part")
+        for left in path.parent.glob(f"{path.name}.*.part"):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                left.unlink(missing_ok=True)
+        # A runner that was killed may still be sending: of the same archive, but into a file of its own.
+        staged = path.with_name(f"{path.name}.{os.getpid()}.part")
         with staged.open("wb") as target:
             shutil.copyfileobj(source, target, BLOCK)
             target.flush()
@@ -156,6 +164,13 @@ def unpack(store: Store, release: str, sha256: str) -> bool:
     if checksum(archive) != sha256:
         raise AgentError(f"the archive of {release} on the shared volume is not the one that was built")
     RELEASES.default.mkdir(mode=0o755, exist_ok=True)
+    with (RELEASES.default / LOCK).open("w") as lock:
+        # A runner that was killed may have left a node that is still unpacking.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return not place.is_dir() and _unpacked(archive, release, place)
+
+
+def _unpacked(archive: Path, release: str, place: Path) -> bool:
     staged = RELEASES.default / f".{release}"
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(mode=0o755)
