@@ -23,6 +23,7 @@ from trivet.services.application import contract
 from trivet.services.application.instance import Instance, Mount
 from trivet.services.application.schedule import Cron
 from trivet.services.files.contract import MOUNT
+from trivet.services.rabbitmq import contract as rabbitmq
 from trivet.services.web.contract import PHP_VERSION
 
 MASTER_FILE, POOL_FILE = "/etc/trivet/php-fpm/master.conf", "/etc/trivet/php-fpm/pool.conf"
@@ -76,6 +77,11 @@ def check_runtime(environment: Environment, project: Project, application: Appli
             f"{application.file}: type is php:{application.version}, and {environment.name} has php:{here}",
             f"set php_fpm_version in the inventory, or write `type: php:{here}`",
         )
+    if not environment.terms[rabbitmq.ENABLED] and (queue := _relates_to(project, application, "rabbitmq")):
+        raise InputError(
+            f"{application.file}: the relationship {queue} is a RabbitMQ, and {environment.name} has none",
+            f"set rabbitmq_enabled: true in the inventory, and run trivet converge {environment.label}",
+        )
     asked = environment.application.health_page if environment.application else None
     if asked is not None and asked != (own := project.own(application.name).health_page):
         raise InputError(
@@ -83,6 +89,12 @@ def check_runtime(environment: Environment, project: Project, application: Appli
             f"for {asked}",
             f"set trivet_application.health_page to {own} and run trivet converge {environment.label}",
         )
+
+
+def _relates_to(project: Project, application: Application, kind: str) -> str | None:
+    """The first relationship to a kind of service."""
+    kinds = {service.id: service.type for service in project.services}
+    return next((item.name for item in application.relationships if kinds.get(item.service) == kind), None)
 
 
 def _instance(
@@ -190,6 +202,9 @@ def _logins(environment: Environment, project: Project, application: Application
             found[item.service, item.endpoint] = Login(account.user, account.password)
         elif service is not None and service.type in REDIS:
             found[item.service, item.endpoint] = Login(password=secrets["redis_password"])
+        elif service is not None and service.type == "rabbitmq":
+            login = Login(environment.terms[rabbitmq.USER], secrets["rabbitmq_password"])
+            found[item.service, item.endpoint] = login
     return found
 
 

@@ -13,13 +13,13 @@ from trivet.project.application import Application, Relationship
 from trivet.project.check import Project
 from trivet.project.services import Service
 from trivet.services.contract import Port, Terms
+from trivet.services.rabbitmq import contract as rabbitmq
 from trivet.services.registry import BACKENDS
 from trivet.services.web import contract as web
 
 HOST = "127.0.0.1"
 REPLICA_SUFFIXES = ("-slave", "-replica")
 """What ends the name of a relationship, or of an endpoint, that only reads."""
-VHOST = "/"
 DEFAULT_SCHEMA = "main"
 LONGEST_NAME = 64
 _DATABASES = ("mysql", "mariadb")
@@ -172,7 +172,7 @@ def _access(
         scheme=SCHEMES[service.type],
         host=HOST,
         port=terms[_port(item, service)],
-        path=_path(application, item, service),
+        path=_path(application, item, service, terms),
         username=login.username,
         password=login.password,
         query={"is_master": not _reads(item)} if service.type in _DATABASES else {},
@@ -204,9 +204,9 @@ def _port(item: Relationship, service: Service) -> Port:
     return port
 
 
-def _path(application: Application, item: Relationship, service: Service) -> str | None:
+def _path(application: Application, item: Relationship, service: Service, terms: Terms) -> str | None:
     if service.type == "rabbitmq":
-        return VHOST
+        return terms[rabbitmq.VIRTUAL_HOST]
     if service.type not in _DATABASES:
         return None
     endpoint = (service.configuration.get("endpoints") or {}).get(item.endpoint) or {}

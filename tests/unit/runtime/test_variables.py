@@ -73,7 +73,7 @@ def test_relationships_lead_to_the_local_ports() -> None:
         *("mymagento", "u", "p", "mysql:10.6"),
     )
     assert database["query"] == {"is_master": True} and found["database-slave"][0]["query"] == {"is_master": False}
-    assert found["rabbitmq"][0]["vhost"] == "/" and found["redis"][0]["path"] is None
+    assert found["rabbitmq"][0]["vhost"] == "shop" and found["redis"][0]["path"] is None
 
 
 def test_replicas_sessions_and_named_endpoints() -> None:

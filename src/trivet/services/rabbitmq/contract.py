@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trivet.services.contract import Backend, Contract, Listen, Peer, Place, Port, Switch, Unit
+from trivet.services.contract import Backend, Contract, Listen, Name, Peer, Place, Port, Switch, Unit
 
 ENABLED = Switch(
     name="rabbitmq_enabled",
@@ -41,6 +41,8 @@ HOME = Place(
     default=Path("/var/lib/rabbitmq"),
     what="RabbitMQ's data, and the secret by which brokers and `erl_call` are known",
 )
+VIRTUAL_HOST = Name(name="rabbitmq_virtual_host", default="shop", what="virtual host of the application", setting=True)
+USER = Name(name="rabbitmq_user", default="shop", what="user of the application", setting=True)
 
 BROKER = Backend(
     name="rabbitmq",
@@ -55,6 +57,7 @@ CONTRACT = Contract(
     units=(Unit(name="rabbitmq-server"),),
     ports=(PORT, DISTRIBUTION_PORT, EPMD_PORT),
     places=(HOME,),
+    names=(VIRTUAL_HOST, USER),
     backends=(BROKER,),
     drainable=True,
     enabled=ENABLED,
