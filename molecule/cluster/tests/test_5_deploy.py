@@ -126,6 +126,7 @@ def test_one_with_a_schema_change_holds_and_loses_nobody(
         (".magento.app.yaml", "php bin/store build", "exit 4", "build hook failed with status code 4"),
         (".magento.app.yaml", "type: php:8.2", "type: php:8.9", "php:8.9"),
         (".magento.app.yaml", '"mysql:mysql"', '"mysqll:mysql"', "Invalid configuration files"),
+        (".magento.app.yaml", '"shared:files/var"', '"shared:files/other"', "would stay behind unused"),
         ("pub/health_check.php", "declare(strict_types=1);", "http_response_code(500); exit;", "/health_check.php"),
     ],
 )
@@ -153,4 +154,16 @@ def test_the_way_back_under_load(environment: Environment, nodes: list[Host]) ->
     assert report.total.failures == 0, report.failures
     assert report.orders.found == report.orders.acknowledged > 0
     assert serving(nodes) == {done.plan.instance} != was
+    leaves_nothing(nodes)
+
+
+def test_a_failed_post_deploy_hook_is_told_and_the_release_is_live(
+    environment: Environment, shop: Path, nodes: list[Host], tmp_path: Path
+) -> None:
+    was = serving(nodes)
+    broken = Path(shutil.copytree(shop, tmp_path / "broken"))
+    edit(broken / ".magento.app.yaml", "php bin/store index:ensure", "exit 5")
+    with pytest.raises(TrivetError, match="post_deploy hook failed with status code 5"):
+        deploy(environment, broken)
+    assert len(serving(nodes)) == 1 and serving(nodes) != was
     leaves_nothing(nodes)

@@ -50,17 +50,29 @@ class Ready:
 
 
 @contextmanager
-def ready(environment: Environment, deploys: Deploys, source: Source, say: Say) -> Iterator[Ready]:
+def ready(
+    environment: Environment, deploys: Deploys, source: Source, say: Say, *, leave_data: bool = False
+) -> Iterator[Ready]:
     """Check the project, build its release and plan the deploy. Nothing of the environment is touched.
 
+    :param leave_data: the release may leave data of the one that serves behind unused.
     :param say: takes each line of the log.
     :raises TrivetError: the files are wrong, the release cannot be built, or the environment cannot run it.
     """
     with source.opened(environment, say) as opened:
-        yield planned(environment, deploys, opened, BuildSettings(project=environment.name), say)
+        settings = BuildSettings(project=environment.name)
+        yield planned(environment, deploys, opened, settings, say, leave_data=leave_data)
 
 
-def planned(environment: Environment, deploys: Deploys, opened: Opened, settings: BuildSettings, say: Say) -> Ready:
+def planned(
+    environment: Environment,
+    deploys: Deploys,
+    opened: Opened,
+    settings: BuildSettings,
+    say: Say,
+    *,
+    leave_data: bool = False,
+) -> Ready:
     """Build the release of a checked project and plan the deploy. Nothing of the environment is touched.
 
     :param say: takes each line of the build's log.
@@ -71,7 +83,7 @@ def planned(environment: Environment, deploys: Deploys, opened: Opened, settings
     release = opened.release(environment, settings, say)
     composed = deploys.composed(opened, release, custom)
     opened.keep(release)
-    return Ready(deploys.plan(opened, release, composed), composed, release)
+    return Ready(deploys.plan(opened, release, composed, leave_data=leave_data), composed, release)
 
 
 def releases(environment: Environment) -> dict[str, dict[str, Any]]:

@@ -33,6 +33,12 @@ def deploy(
     release: Annotated[
         str, typer.Option(metavar="ID", help="Deploy this release of `trivet build`; nothing is built.")
     ] = "",
+    leave_data: Annotated[
+        bool,
+        typer.Option(
+            "--leave-data", help="Deploy although databases or mounts of the release that serves stay behind."
+        ),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the deploy that was broken off.")] = False,
     plan: PlanOnly = False,
     yes: Yes = False,
@@ -59,7 +65,7 @@ def deploy(
             _run(environment, output, deploys, lambda bound: bound.resume(), beside)
             return
         source = Source.built(release) if release else Source.named(what, application)
-        _deploy(environment, output, deploys, source, beside, plan=plan, yes=yes)
+        _deploy(environment, output, deploys, source, beside, plan=plan, yes=yes, leave_data=leave_data)
 
 
 def redeploy(
@@ -94,9 +100,10 @@ def _deploy(
     *,
     plan: bool,
     yes: bool,
+    leave_data: bool = False,
 ) -> None:
     """Show the plan, ask, and do it."""
-    with ready(environment, deploys, source, lambda line: _say(output, line)) as made:
+    with ready(environment, deploys, source, lambda line: _say(output, line), leave_data=leave_data) as made:
         if plan or not yes:
             show_plan(output, made.plan)
         if plan:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trivet.build import Release
 from trivet.deploy.database import Account, password, user_name
+from trivet.deploy.plan import Data
 from trivet.errors import InputError
 from trivet.model import Environment
 from trivet.project import Project, cron
@@ -38,6 +39,13 @@ class Composed:
 
     instance: Instance
     accounts: tuple[Account, ...]
+
+    @property
+    def data(self) -> Data:
+        """Where it keeps its data."""
+        databases = (name for account in self.accounts for name in account.rights)
+        mounts = (mount.source for mount in self.instance.mounts if mount.shared)
+        return Data(self.instance.application, frozenset(databases), frozenset(mounts))
 
 
 def compose(

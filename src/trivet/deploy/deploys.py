@@ -12,7 +12,17 @@ from typing import Any
 from trivet.agent.journal import OPEN_STATES
 from trivet.build import BuildSettings, Release
 from trivet.deploy.compose import Composed, check_runtime, compose
-from trivet.deploy.plan import DEPLOY, ROLLBACK, UNDONE_UNTIL, DeployPlan, Standing, Step, other_change
+from trivet.deploy.plan import (
+    DEPLOY,
+    ROLLBACK,
+    UNDONE_UNTIL,
+    Data,
+    DeployPlan,
+    Standing,
+    Step,
+    left_behind,
+    other_change,
+)
 from trivet.deploy.source import Opened, Source
 from trivet.deploy.steps import IN_FLIGHT_SECONDS, Steps
 from trivet.errors import ChangeHalted, ChangeStopped, InputError, LeaseHeld, TrivetError
@@ -135,8 +145,11 @@ class Deploys(OnNodes):
         """
         return compose(self._environment, opened.project, opened.application, release, opened.tree.directory, custom)
 
-    def plan(self, opened: Opened, release: Release, composed: Composed) -> DeployPlan:
-        """What a deploy would do now, and what refuses it. Touches nothing."""
+    def plan(self, opened: Opened, release: Release, composed: Composed, *, leave_data: bool = False) -> DeployPlan:
+        """What a deploy would do now, and what refuses it. Touches nothing.
+
+        :param leave_data: the release may leave data of the one that serves behind unused.
+        """
         with self._opened() as nodes:
             listed = self._listed(nodes)
             return DeployPlan(
@@ -151,13 +164,27 @@ class Deploys(OnNodes):
                 hook_node=self._hook_node(listed).name,
                 hold=opened.project.own(opened.application.name).hold,
                 commit=release.commit,
-                refusals=self._refusals(nodes),
+                refusals=(*self._refusals(nodes), *(() if leave_data else self._left_behind(nodes, listed, composed))),
                 warnings=tuple(
                     f"{node.name} cannot be reached: it takes the release when it is back"
                     for node in self._environment.machines
                     if node.in_service and node.name not in listed
                 ),
             )
+
+    def _left_behind(
+        self, nodes: Nodes, listed: Mapping[str, Mapping[str, Any]], composed: Composed
+    ) -> tuple[Refusal, ...]:
+        """What refuses a release that would not find the data of the one that serves."""
+        current = self._current(listed)
+        asked = next((name for name, item in listed.items() if current and item["current"] == current), None)
+        if asked is None:
+            return ()
+        said = nodes.agent(self._environment.node(asked), "application", "describe")
+        databases = (item["path"] for item in said["relationships"].values() if item["scheme"] == "mysql")
+        mounts = (item["source"] for item in said["mounts"] if item["shared"])
+        serving = Data(said["application"], frozenset(databases), frozenset(mounts))
+        return left_behind(self._environment.label, serving, composed.data)
 
     def _hook_node(self, listed: Mapping[str, Any]) -> Node:
         return next(node for node in self._environment.nodes if node.name in listed)

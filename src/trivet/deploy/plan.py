@@ -178,6 +178,40 @@ class Standing:
         return left
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Where an application keeps its data in an environment.
+
+    :param databases: their names.
+    :param mounts: folders of the nodes that hold shared mounts.
+    """
+
+    application: str
+    databases: frozenset[str]
+    mounts: frozenset[str]
+
+
+def left_behind(label: str, serving: Data, coming: Data) -> tuple[Refusal, ...]:
+    """What refuses a release that would not find the data of the one that serves (a renamed application or service).
+
+    The names of applications, services and mounts are those of their data: with another name there is other data.
+    """
+    lost = [
+        *(f"database {name}" for name in sorted(serving.databases - coming.databases)),
+        *(f"folder {path}" for path in sorted(serving.mounts - coming.mounts)),
+    ]
+    if not lost:
+        return ()
+    renamed = serving.application != coming.application
+    who = f"application {serving.application} is called {coming.application} now" if renamed else "names have changed"
+    return (
+        Refusal(
+            f"{who}: the data of the release that serves would stay behind unused: {', '.join(lost)}",
+            f"give back the name, or: trivet deploy {label} DIR --leave-data",
+        ),
+    )
+
+
 def other_change(label: str, journals: Iterable[Mapping[str, Any]]) -> tuple[Refusal, ...]:
     """What refuses beside a change that is not over.
 

@@ -8,7 +8,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trivet.deploy.plan import DEPLOY, DEPLOY_STEPS, ROLLBACK, ROLLBACK_STEPS, DeployPlan, Standing, Step, other_change
+from trivet.deploy.plan import (
+    DEPLOY,
+    DEPLOY_STEPS,
+    ROLLBACK,
+    ROLLBACK_STEPS,
+    Data,
+    DeployPlan,
+    Standing,
+    Step,
+    left_behind,
+    other_change,
+)
 
 PLAN = DeployPlan(
     kind=DEPLOY,
@@ -90,3 +101,15 @@ def test_another_change_that_is_not_over_refuses() -> None:
 def test_kinds_of_change_are_told_apart() -> None:
     assert {DEPLOY, ROLLBACK} == {"deploy", "rollback"}
     assert PLAN.purpose == "deploy of shop-0123456789ab"
+
+
+def test_a_release_that_would_not_find_its_data_is_refused() -> None:
+    serving = Data("shop", frozenset({"shop", "shop_extra"}), frozenset({"/srv/shared/files/var"}))
+    more = Data("shop", serving.databases | {"shop_more"}, serving.mounts | {"/srv/shared/media"})
+    assert left_behind("production", serving, serving) == left_behind("production", serving, more) == ()
+    (refusal,) = left_behind("production", serving, Data("store", frozenset({"store"}), serving.mounts))
+    assert "application shop is called store now" in refusal.reason
+    assert refusal.reason.endswith("database shop, database shop_extra")
+    (refusal,) = left_behind("production", serving, Data("shop", serving.databases, frozenset({"/srv/shared/other"})))
+    assert "names have changed" in refusal.reason and "folder /srv/shared/files/var" in refusal.reason
+    assert refusal.next_command == "give back the name, or: trivet deploy production DIR --leave-data"
