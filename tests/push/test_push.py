@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -206,3 +207,18 @@ def test_a_push_that_is_too_large_is_one_clear_error(clone: Clone) -> None:
     assert code == 1
     assert "pack exceeds maximum allowed size" in told
     assert clone.there() == before
+
+
+def test_the_controller_asks_the_grid_machine_what_was_pushed(clone: Clone) -> None:
+    listed = subprocess.run(
+        ["trivet", "activity", "list", clone.lab.name, "--json"], check=True, capture_output=True, text=True
+    ).stdout
+    newest = json.loads(listed)["activities"][0]
+    told = subprocess.run(
+        ["trivet", "activity", "log", clone.lab.name, newest["id"]], check=True, capture_output=True, text=True
+    ).stdout
+    assert newest["verdict"].startswith(told.splitlines()[-1])
+    newest_told = subprocess.run(
+        ["trivet", "activity", "log", clone.lab.name], check=True, capture_output=True, text=True
+    ).stdout
+    assert newest_told == told

@@ -13,7 +13,7 @@ from trivet.deploy.source import Opened
 from trivet.errors import BuildError, InputError, LeaseHeld, TrivetError
 from trivet.model import Environment
 from trivet.push import activity, repository, words
-from trivet.push.activity import Activity, Record, activities, log_of, to_dict
+from trivet.push.activity import Activity, Record, activities
 from trivet.push.client import Client
 from trivet.push.refs import Push, push_of, refs_of
 from trivet.push.settings import ACTIVITIES, CONVERGE, Project, read_settings
@@ -21,7 +21,7 @@ from trivet.push.turn import Queue, overtaken
 from trivet.rotation.rotations import refuse
 from trivet.run.stop import StopRequest
 
-__all__ = ["ACTIVITIES", "Client", "ClientGone", "Output", "Record", "activities", "log_of", "receive", "to_dict"]
+__all__ = ["Client", "ClientGone", "Output", "Record", "receive"]
 
 
 class ClientGone(TrivetError):

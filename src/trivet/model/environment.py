@@ -65,6 +65,7 @@ class Environment:
     :param web_nodes: nodes with nginx and PHP-FPM only, by their ids.
     :param terms: ports, paths and names of the services.
     :param application: what runs on it; None when the inventory describes none.
+    :param grid: the machine that takes pushes; None when the inventory has none.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Environment:
     web_nodes: tuple[Node, ...] = ()
     terms: Terms = field(default_factory=Terms)
     application: Application | None = None
+    grid: Node | None = None
 
     @property
     def machines(self) -> tuple[Node, ...]:
@@ -155,6 +157,7 @@ class Environment:
             web_nodes=web_nodes,
             terms=_terms(nodes + web_nodes, where),
             application=Application.from_variables(variables, where),
+            grid=_grid(listing, host_variables),
         )
 
 
@@ -259,6 +262,14 @@ def _check_grid(listing: Mapping[str, Any], nodes: set[str], where: str) -> None
         raise InputError(f"{where}: group {GRID_GROUP} has {len(names)} machines; it takes one")
     if both := nodes.intersection(names):
         raise InputError(f"{where}: {both.pop()} is a node and in {GRID_GROUP}; that takes a machine of its own")
+
+
+def _grid(listing: Mapping[str, Any], host_variables: Mapping[str, Any]) -> Node | None:
+    """The machine that takes pushes. It is no node: its number is 0."""
+    for name in _hosts_of(listing, GRID_GROUP):
+        variables = host_variables.get(name, {})
+        return Node(name, 0, str(variables.get("ansible_host", name)), variables)
+    return None
 
 
 def _check_nodes(nodes: tuple[Node, ...], where: str) -> None:

@@ -173,7 +173,11 @@ def test_a_node_has_one_kind() -> None:
 def test_the_machine_that_takes_pushes_is_one_and_no_node() -> None:
     data = listing()
     data["trivet_grid"] = {"hosts": ["grid"]}
-    assert environment(data).machines == environment(listing()).machines
+    data["_meta"]["hostvars"]["grid"] = {"ansible_host": "grid.example", "ansible_user": "admin"}
+    found = environment(data)
+    assert found.machines == environment(listing()).machines
+    assert environment(listing()).grid is None
+    assert found.grid is not None and found.grid.login == "admin@grid.example"
     data["trivet_grid"] = {"hosts": ["grid", "grid-2"]}
     with pytest.raises(InputError, match="trivet_grid has 2 machines; it takes one"):
         environment(data)
