@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -121,18 +122,15 @@ class Inside:
             return member
 
         command = self.shell(words, terminal=False)
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdin is not None and process.stderr is not None
-            try:
-                with tarfile.open(fileobj=process.stdin, mode="w|", format=tarfile.PAX_FORMAT) as members:
-                    members.add(source, arcname=".", filter=told)
-                process.stdin.close()
-            except BrokenPipeError:
-                # What the command says below is why.
-                pass
-            said = process.stderr.read().decode(errors="replace")
-        if process.returncode != 0:
-            raise RemoteError(f"{path} of {self.node.name}: {_last(said) or f'exit code {process.returncode}'}")
+        with _Words() as said:
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said.stream) as process:
+                assert process.stdin is not None
+                # What the command says is why it does not take more.
+                with suppress(BrokenPipeError):
+                    with tarfile.open(fileobj=process.stdin, mode="w|", format=tarfile.PAX_FORMAT) as members:
+                        members.add(source, arcname=".", filter=told)
+                    process.stdin.close()
+            said.need(process.returncode, f"{path} of {self.node.name}")
         return number
 
     def _database(self, client: str, relationship: str, words: Sequence[str], *, terminal: bool) -> list[str]:
@@ -253,18 +251,21 @@ def read_log(environment: Environment, name: str, node: str, lines: int, *, foll
 
     def read(one: Node) -> str:
         command = terminal_command(one, words, terminal=False)
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        ) as process:
-            assert process.stdout is not None and process.stderr is not None
+        with (
+            _Words() as said,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said.stream,
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stdout is not None
             for line in process.stdout:
                 say(one.name, line.rstrip("\n"))
-            return "" if process.wait() == 0 else _last(process.stderr.read()) or f"exit code {process.returncode}"
+            return said.problem(process.wait())
 
     with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
         problems = dict(zip([one.name for one in chosen], pool.map(read, chosen), strict=True))
@@ -277,20 +278,18 @@ def _output_of(command: Sequence[str], what: str, ended_well: Sequence[int] = (0
 
     :raises RemoteError: it ends with another exit code, in its own words.
     """
-    with subprocess.Popen(
-        list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        try:
-            yield process.stdout
-            process.stdout.read()
-        except tarfile.TarError as error:
-            raise RemoteError(f"{what}: {_last(process.stderr.read().decode(errors='replace')) or error}") from error
-        finally:
-            process.stdout.close()
-            said = process.stderr.read().decode(errors="replace") if not process.stderr.closed else ""
-    if process.returncode not in ended_well:
-        raise RemoteError(f"{what}: {_last(said) or f'exit code {process.returncode}'}")
+    with _Words() as said:
+        with subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said.stream
+        ) as process:
+            assert process.stdout is not None
+            try:
+                yield process.stdout
+                process.stdout.read()
+            except tarfile.TarError as error:
+                process.stdout.close()
+                raise RemoteError(f"{what}: {said.problem(process.wait()) or error}") from error
+        said.need(process.returncode, what, ended_well)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], tell: Callable[[int], None]) -> None:
@@ -301,6 +300,28 @@ def _copy(source: IO[bytes], target: IO[bytes], tell: Callable[[int], None]) -> 
         tell(total)
 
 
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+class _Words:
+    """What a command says on standard error: a file, since nobody reads it while its output is read."""
+
+    def __enter__(self) -> _Words:
+        self.stream = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stream.close()
+
+    def problem(self, code: int) -> str:
+        """Why it failed, in its last words; empty when it did not."""
+        if code == 0:
+            return ""
+        self.stream.seek(0)
+        lines = [line.strip() for line in self.stream.read().decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else f"exit code {code}"
+
+    def need(self, code: int, what: str, ended_well: Sequence[int] = (0,)) -> None:
+        """Raise for an exit code.
+
+        :raises RemoteError: it is none of those that are well.
+        """
+        if code not in ended_well:
+            raise RemoteError(f"{what}: {self.problem(code)}")
