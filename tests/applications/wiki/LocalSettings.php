@@ -13,6 +13,7 @@ if (!defined('MEDIAWIKI')) {
 require_once '/app/src/Platform.php';
 
 $wgSitename = 'Wiki';
+$wgMetaNamespace = 'Project';
 $wgLanguageCode = 'en';
 $wgSecretKey = Platform::secrets()['secret_key'];
 
