@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ import pytest
 
 from tests.templates.daemons import Daemons
 from tests.templates.fastcgi import responder
+from trivet.health.http import exchange
 from trivet.project import Project, check
 from trivet.runtime import nginx, routes
 from trivet.runtime.places import Places
+from trivet.services.application import web
+from trivet.services.application.contract import SOCKETS
+from trivet.services.application.instance import Instance
 
 SETS = Path(__file__).parents[1] / "unit" / "project" / "cloud-files"
 CONFIGURATION = """pid {base}/nginx.pid;
@@ -43,6 +47,7 @@ http {{
         listen 127.0.0.1:{port};
 {server}
     }}
+{beside}
 }}
 """
 
@@ -118,19 +123,20 @@ class Site:
         return found
 
 
-def configured(site: Site, text: str) -> Path:
+def configured(site: Site, text: str, beside: str = "") -> Path:
     site.outside.mkdir(parents=True, exist_ok=True)
     path = site.outside / "nginx.conf"
-    path.write_text(CONFIGURATION.format(base=site.base, port=site.port, server=text), encoding="utf-8")
+    filled = CONFIGURATION.format(base=site.base, port=site.port, server=text, beside=beside)
+    path.write_text(filled, encoding="utf-8")
     return path
 
 
 @contextmanager
-def serving(site: Site, text: str) -> Iterator[Site]:
+def serving(site: Site, text: str, beside: str = "") -> Iterator[Site]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         site.port = free.getsockname()[1]
-    configured(site, text)
+    configured(site, text, beside)
     command = ["chroot", str(site.root), "/usr/sbin/nginx", "-c", f"{site.base}/nginx.conf"]
     with responder(site.outside / "php.sock"):
         daemon = subprocess.Popen([*command, "-g", "daemon off; master_process off;"], stderr=subprocess.PIPE)
@@ -467,3 +473,30 @@ def test_a_site_with_redirects_knows_its_scheme(redirecting: Site) -> None:
 def test_the_node_itself_is_not_redirected(redirecting: Site) -> None:
     assert redirecting.ask("/old-lamps").status == 200
     assert redirecting.ask("/trivet-redirect-301-off", Host="shop.example", X_Forwarded_Proto="https").status == 404
+
+
+def test_who_asks_a_candidate_has_an_address(daemons: Daemons, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MediaWiki answers 500 to a visitor without one."""
+    site = Site(daemons.root)
+    (application,) = project("01-shop-2.4").applications
+    release = "shop-0123456789ab"
+    instance = Instance(
+        name=f"{release}-01234567",
+        release=release,
+        application="shop",
+        user="shop",
+        archive_sha256="0" * 64,
+        health_page="/health_check.php",
+        domain="shop.example",
+        nginx=nginx.server(application, site.places),
+    )
+    site.write("app/pub/index.php")
+    monkeypatch.setattr(web, "SOCKETS", replace(SOCKETS, default=Path(site.base)))
+    try:
+        with serving(site, "", web.candidate_server(instance)), socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(site.outside / f"{instance.name}.candidate"))
+            answer = exchange(connection, "GET", "/", web.visitor_headers(instance))
+    finally:
+        shutil.rmtree(site.outside)
+    given = json.loads(answer.body)
+    assert (given["REMOTE_ADDR"], given["HTTP_HOST"]) == ("127.0.0.1", "shop.example")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,12 @@ class Steps:
         answers = self._each(
             self.present, lambda node: self._nodes.send(node, words, described, PREPARE_SECONDS), words[1:]
         )
-        self._need_answers(answers, healthy=None)
+        self._need_answers(answers, health_page=None)
 
     def restore(self, instance: str) -> None:
         """Start an instance that served before beside the other one on every node."""
         answers = self._everywhere("release", "restore", instance, timeout=PREPARE_SECONDS)
-        self._need_answers(answers, healthy=None)
+        self._need_answers(answers, health_page=None)
 
     def ask(self, instance: str, hold: str, before: str | None) -> tuple[bool, str]:
         """Whether requests must wait for the deploy hook, and why, in words.
@@ -178,7 +178,8 @@ class Steps:
         :raises ChangeHalted: it does not, somewhere.
         """
         answers = self._everywhere("release", "warm", instance, timeout=PREPARE_SECONDS)
-        self._need_answers(answers, healthy=instance)
+        application = self._environment.application
+        self._need_answers(answers, health_page=application.health_page if application else "")
 
     def record(self, instance: str) -> None:
         """Have every node that comes back take this instance."""
@@ -281,16 +282,32 @@ class Steps:
                 raise ChangeHalted(error.message) from error
             return
 
-    def _need_answers(self, answers: dict[str, dict[str, Any]], healthy: str | None) -> None:
-        """Refuse an instance that does not answer.
+    def _need_answers(self, answers: dict[str, dict[str, Any]], health_page: str | None) -> None:
+        """Refuse an instance that does not answer as :func:`complaint` says.
 
-        :param healthy: the instance, whose every page must be there; None while its settings may be missing yet.
         :raises ChangeHalted: naming the page.
         """
         for name, answer in answers.items():
             for page in answer["warmed"]:
-                bad = page["status"] >= 500 if healthy else page["status"] in (0, 502, 504)
-                if bad or page["status"] == 0:
-                    said = f"answers {page['status']}" if page["status"] else f"does not come: {page['error']}"
+                if (said := complaint(page, health_page)) is not None:
                     raise ChangeHalted(f"{name}: {page['path']} of the new instance {said}")
                 self._tell(name, f"{page['path']}: {page['status']} in {page['seconds'] * 1000:.0f} ms")
+
+
+def complaint(page: Mapping[str, Any], health_page: str | None) -> str | None:
+    """What is wrong with a page of a new instance, in words; None when nothing is.
+
+    :param page: as the agent has it.
+    :param health_page: must be there, as no proxy sends anything to a node without it; None while settings of the
+        application may be missing yet.
+    """
+    status = page["status"]
+    if status == 0:
+        return f"does not come: {page['error']}"
+    if health_page is None:
+        wrong = status in (502, 504)
+    elif page["path"] == health_page:
+        wrong = status != 200
+    else:
+        wrong = status >= 500
+    return f"answers {status}" if wrong else None

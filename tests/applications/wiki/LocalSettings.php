@@ -58,6 +58,11 @@ $wgUploadPath = '/images';
 // Jobs are the cron's, and no visitor's.
 $wgJobRunRate = 0;
 
+// What goes wrong is in the journal of the node, with the other words of PHP-FPM.
+foreach (['exception', 'fatal', 'DBConnection', 'DBQuery', 'redis'] as $wikiName) {
+    $wgDebugLogGroups[$wikiName] = 'php://stderr';
+}
+
 $wgEnableEmail = false;
 $wgPingback = false;
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,6 +72,9 @@ def candidate_server(instance: Instance) -> str:
     listen unix:{_candidate_socket(instance)};
     server_name _;
     absolute_redirect off;
+    # A socket has no address, and applications refuse a visitor without one.
+    set_real_ip_from unix:;
+    real_ip_header X-Forwarded-For;
 {instance.nginx}
 }}
 """
@@ -112,16 +115,26 @@ def warm(instance: Instance) -> list[Warmed]:
         if time.monotonic() > end:
             raise AgentError(f"nginx does not offer {instance.name}")
         time.sleep(POLL_SECONDS)
-    return [_ask(place, path, instance.domain) for path in dict.fromkeys((*instance.warm_up, instance.health_page))]
+    headers = visitor_headers(instance)
+    return [_ask(place, path, headers) for path in dict.fromkeys((*instance.warm_up, instance.health_page))]
 
 
-def _ask(place: Path, path: str, domain: str) -> Warmed:
+def visitor_headers(instance: Instance) -> dict[str, str]:
+    """What a visitor of this node brings to a candidate: a proxy would say for whom it asks."""
+    return {
+        "Host": instance.domain,
+        "User-Agent": "trivet-agent",
+        "X-Forwarded-For": "127.0.0.1",
+        "Connection": "close",
+    }
+
+
+def _ask(place: Path, path: str, headers: Mapping[str, str]) -> Warmed:
     began = time.monotonic()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PAGE_SECONDS)
             connection.connect(str(place))
-            headers = {"Host": domain, "User-Agent": "trivet-agent", "Connection": "close"}
             answer = exchange(connection, "GET", path, headers)
     except (OSError, ValueError, NoAnswer) as problem:
         return Warmed(path, 0, round(time.monotonic() - began, 3), str(problem) or type(problem).__name__)
