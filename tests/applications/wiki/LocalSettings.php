@@ -58,10 +58,10 @@ $wgUploadPath = '/images';
 // Jobs are the cron's, and no visitor's.
 $wgJobRunRate = 0;
 
-// What goes wrong is in the journal of the node, with the other words of PHP-FPM.
-foreach (['exception', 'fatal', 'DBConnection', 'DBQuery', 'redis'] as $wikiName) {
-    $wgDebugLogGroups[$wikiName] = 'php://stderr';
-}
+// What goes wrong is in the log of nginx, which PHP-FPM hands it to.
+$wgHooks['LogException'][] = static function (Throwable $error): void {
+    error_log((string) $error);
+};
 
 $wgEnableEmail = false;
 $wgPingback = false;
