@@ -45,7 +45,7 @@ class Wiki:
 
     def page(self, title: str = "") -> str:
         """A page as visitors see it, which must be there; the main page without a title."""
-        status, body = self.get(f"/wiki/{quote(title)}" if title else "/")
+        status, body = self.get(f"/wiki/{quote(title.replace(' ', '_'))}" if title else "/")
         assert status == 200, (title, status)
         return body.decode()
 
@@ -83,9 +83,15 @@ class Wiki:
         found = self.ask(action="query", list="categorymembers", cmtitle=f"Category:{category}")
         return [page["title"] for page in found["query"]["categorymembers"]]
 
+    def found(self, word: str) -> list[str]:
+        """Titles of the pages that have a word in their text."""
+        found = self.ask(action="query", list="search", srsearch=word, srwhat="text")
+        return [page["title"] for page in found["query"]["search"]]
+
     def upload(self, name: str, content: bytes) -> None:
-        """Bring a file."""
-        fields = {"action": "upload", "format": "json", "formatversion": "2", "filename": name, "token": self.token()}
+        """Bring a file, though another may look the same."""
+        given = {"action": "upload", "format": "json", "formatversion": "2", "filename": name}
+        fields = {**given, "ignorewarnings": "1", "token": self.token()}
         mark = uuid.uuid4().hex
         parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{fields[key]}\r\n' for key in fields]
         head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'

@@ -58,9 +58,11 @@ $wgUploadPath = '/images';
 // Jobs are the cron's, and no visitor's.
 $wgJobRunRate = 0;
 
-// What goes wrong is in the log of nginx, which PHP-FPM hands it to.
+// What goes wrong is in the log of nginx, which PHP-FPM hands it to. Warnings and notices PHP logs by itself.
 $wgHooks['LogException'][] = static function (Throwable $error): void {
-    error_log((string) $error);
+    if (!$error instanceof ErrorException) {
+        error_log((string) $error);
+    }
 };
 
 $wgEnableEmail = false;
