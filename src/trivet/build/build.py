@@ -22,14 +22,13 @@ from trivet.build.recipe import Needs, needs_of
 from trivet.build.sbom import DEBIAN_QUERY, READ, list_of
 from trivet.build.secrets import Secrets
 from trivet.build.settings import BuildSettings
-from trivet.build.store import ARCHIVE, FORMAT, LOG, PARTS, Release, Store
+from trivet.build.store import ARCHIVE, FORMAT, ID_DIGITS, LOG, PARTS, Release, Store
 from trivet.build.tree import Contents, Tree
 from trivet.build.variables import environment_of, exports, ini_of
 from trivet.build.work import ENVIRONMENT, Work
 from trivet.errors import BuildError, TrivetError
 from trivet.project.application import Application
 
-ID_DIGITS = 12
 UNCOMMITTED_TOLD = 3
 HOOK = f"{INSIDE}/build-hook"
 
@@ -90,7 +89,7 @@ def build(
         GridError: This machine cannot make containers.
     """
     contents = tree.contents(application.root)
-    name = release_name(contents.id, application, settings)
+    name = store.newest(release_name(contents.id, application, settings))
 
     def waiting() -> None:
         output(f"Waiting for another build of application '{application.name}' to end.")
@@ -105,8 +104,11 @@ def build(
             log.close()
             return store.get(name)
         with _logged(log, store, folder, name):
-            manifest = _built(tree, contents, application, settings, name, folder, cache, log)
-        return store.publish(folder, name, manifest)
+            manifest = _built(tree, contents, application, settings, name, folder, cache, log, store)
+        release = store.publish(folder, manifest["release"], manifest)
+        if release.name != name:
+            store.supersede(name, release.name)
+        return release
 
 
 @contextmanager
@@ -135,6 +137,7 @@ def _built(
     folder: Path,
     cache: Path,
     log: Log,
+    store: Store,
 ) -> dict[str, Any]:
     """Build into a folder; the manifest of what it has."""
     needs = needs_of(application, settings)
@@ -158,11 +161,13 @@ def _built(
         packed = _packed(work, folder / ARCHIVE)
         debian = made.ask(DEBIAN_QUERY)
     log.step("Beaming package to its final destination.")
-    (folder / PARTS).write_text(list_of(name, contents.id, packed.kept, debian), encoding="utf-8")
     archive = folder / ARCHIVE
+    digest = sha256_of(archive)
+    final = store.name_for(name, digest)
+    (folder / PARTS).write_text(list_of(final, contents.id, packed.kept, debian), encoding="utf-8")
     return {
         "format": FORMAT,
-        "release": name,
+        "release": final,
         "application": application.name,
         "tree": contents.id,
         "commit": None if contents.uncommitted else tree.commit,
@@ -171,7 +176,7 @@ def _built(
         "built_with": {"image": needs.image.alias, "packages": _versions(debian, needs)},
         "files": packed.files,
         "bytes": packed.size_bytes,
-        "archive": {"sha256": sha256_of(archive), "bytes": archive.stat().st_size},
+        "archive": {"sha256": digest, "bytes": archive.stat().st_size},
     }
 
 

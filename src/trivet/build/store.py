@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,9 @@ from trivet.errors import BuildError
 
 FORMAT = 1
 ARCHIVE, MANIFEST, PARTS, LOG = "archive.tar.zst", "release.json", "sbom.cdx.json", "build.log"
+SUPERSEDED = "superseded"
+ID_DIGITS = 12
+"""Of a release's id, in its name."""
 STAGED, FAILED, REPLACED, LOCK = ".building-", "failed", ".replaced-", ".lock"
 
 
@@ -79,6 +83,32 @@ class Store:
     def has(self, name: str) -> bool:
         """Whether there is a release of that name."""
         return "/" not in name and (self.directory / name / MANIFEST).is_file()
+
+    def newest(self, name: str) -> str:
+        """The name of what a release was built again as, or its own."""
+        seen = {name}
+        while (link := self.directory / name / SUPERSEDED).is_file():
+            following = link.read_text(encoding="utf-8").strip()
+            if following in seen or not self.has(following):
+                break
+            name = following
+            seen.add(name)
+        return name
+
+    def name_for(self, name: str, sha256: str) -> str:
+        """The name for an archive: another one where there is a release of that name with another archive.
+
+        A node that has a release of a name does not take it again.
+        """
+        with suppress(BuildError):
+            if self._read(name).sha256 != sha256:
+                digest = hashlib.sha256(f"{name} {sha256}".encode()).hexdigest()
+                return f"{name.rpartition('-')[0]}-{digest[:ID_DIGITS]}"
+        return name
+
+    def supersede(self, name: str, by: str) -> None:
+        """Have :meth:`newest` lead from a release to what it was built again as."""
+        (self.directory / name / SUPERSEDED).write_text(f"{by}\n", encoding="utf-8")
 
     def get(self, name: str) -> Release:
         """The release of a name, its archive held against its checksum.

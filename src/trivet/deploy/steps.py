@@ -290,7 +290,10 @@ class Steps:
         for name, answer in answers.items():
             for page in answer["warmed"]:
                 if (said := complaint(page, health_page)) is not None:
-                    raise ChangeHalted(f"{name}: {page['path']} of the new instance {said}")
+                    raise ChangeHalted(
+                        f"{name}: {page['path']} of the new instance {said}",
+                        f"trivet logs {self._environment.label} php --node {name}",
+                    )
                 self._tell(name, f"{page['path']}: {page['status']} in {page['seconds'] * 1000:.0f} ms")
 
 

@@ -87,3 +87,18 @@ def test_what_a_killed_build_left_goes_and_what_a_running_one_has_stays(tmp_path
     (tmp_path / ".building-shop-1").mkdir()
     with store.staged("shop-2") as running, store.staged("shop-3"):
         assert running.is_dir() and not (tmp_path / ".building-shop-1").exists()
+
+
+def test_a_release_that_was_built_again_with_other_content_has_another_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = publish(store, "shop-000000000001")
+    assert store.name_for("shop-000000000002", first.sha256) == "shop-000000000002"
+    assert store.name_for(first.name, first.sha256) == first.name == store.newest(first.name)
+    other = store.name_for(first.name, "another")
+    assert other != first.name and other.startswith("shop-") and len(other) == len(first.name)
+    store.supersede(first.name, other)
+    assert store.newest(first.name) == first.name, "it is not there yet, or was removed"
+    publish(store, other, content=b"another")
+    assert store.newest(first.name) == other
+    store.supersede(other, first.name)
+    assert store.newest(first.name) in (first.name, other), "no endless loop"
