@@ -14,8 +14,10 @@ from trivet.deploy import WHAT_HAPPENS, DeployPlan, DeployReport, Deploys, Sourc
 from trivet.deploy.compose import Composed
 from trivet.deploy.source import Opened, release_store
 from trivet.model import Environment
+from trivet.services.proxy.hold import REQUEST_SECONDS
 
 __all__ = [
+    "PATIENCE_SECONDS",
     "WHAT_HAPPENS",
     "BuildSettings",
     "DeployPlan",
@@ -32,6 +34,9 @@ __all__ = [
     "releases",
     "variables_of",
 ]
+
+PATIENCE_SECONDS = REQUEST_SECONDS + 10.0
+"""How long a customer of the probe waits beside a deploy: a request that is held is answered late, and did not fail."""
 
 Say = Callable[[str], None]
 """Takes a line of the log."""

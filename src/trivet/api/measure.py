@@ -11,6 +11,7 @@ from trivet.errors import TrivetError
 from trivet.model import Environment
 from trivet.probe import BackgroundProbe, LiveFigures, ProbeReport, ProbeSettings
 from trivet.probe.contracts import DEFAULT
+from trivet.probe.settings import MAXIMUM_IN_FLIGHT
 from trivet.remote import WebTunnels
 from trivet.run.directories import probes_directory
 from trivet.run.events import Event, Listener, Noted, ProbeBegan, ProbeSeen, StepEnded, unheard
@@ -18,6 +19,10 @@ from trivet.run.report import ReportWriter
 
 BEFORE_SECONDS = 30
 AFTER_SECONDS = 10
+PATIENCE_SECONDS = 10.0
+"""Beside a change that has no request wait for long."""
+LEAST_IN_FLIGHT = 500
+"""The bound of requests in flight; where requests may wait for longer it is higher."""
 LONGEST_ROTATION_SECONDS = 3600
 
 Result = TypeVar("Result")
@@ -29,6 +34,7 @@ def measured(
     work: Callable[[Listener], Result],
     *,
     contract: str | None = None,
+    patience: float = PATIENCE_SECONDS,
     listener: Listener = unheard,
     partial: Callable[[ProbeReport], None] = lambda report: None,
 ) -> tuple[ProbeReport, Result]:
@@ -37,6 +43,7 @@ def measured(
     :param rate: requests per second.
     :param work: takes the listener that its events must go to.
     :param contract: what kind of application is asked; None: what the environment's application names, else the demo.
+    :param patience: seconds after which a customer gives up; more than the change may have a request wait.
     :param listener: takes the work's events, after each step what the probe saw, and at the end where the report is.
     :param partial: takes the probe's report when the work fails, before its error goes on.
     :raises TrivetError: when the work fails, or there is no shop to probe.
@@ -45,6 +52,8 @@ def measured(
     settings = ProbeSettings(
         urls=tuple(f"http://{gateway}" for gateway in environment.gateways),
         rate=rate,
+        timeout=patience,
+        max_in_flight=min(MAXIMUM_IN_FLIGHT, max(LEAST_IN_FLIGHT, round(rate * patience))),
         duration=LONGEST_ROTATION_SECONDS,
         host=environment.domain,
         verify_urls=tunnels.urls,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from trivet.api.measure import measured, reported
+from trivet.api.measure import PATIENCE_SECONDS, measured, reported
 from trivet.probe import BackgroundProbe, ProbeReport, ProbeSettings
 from trivet.probe.contracts import CONTRACTS, DEFAULT, contract_named
 from trivet.report.figures import customers
@@ -13,6 +13,7 @@ from trivet.results import leave as leave_result
 __all__ = [
     "CONTRACTS",
     "DEFAULT",
+    "PATIENCE_SECONDS",
     "BackgroundProbe",
     "ProbeReport",
     "ProbeSettings",

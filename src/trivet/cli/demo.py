@@ -11,7 +11,7 @@ import typer
 
 from trivet.api import load_environment
 from trivet.api.changes import Change, Rotations, measured
-from trivet.api.deploy import Deploys, Source, ready
+from trivet.api.deploy import PATIENCE_SECONDS, Deploys, Source, ready
 from trivet.api.labs import CACHE_DIRECTORY, Lab
 from trivet.api.probes import ProbeReport, ResultKind, customers, leave_result
 from trivet.api.verdict import State, looking
@@ -105,6 +105,7 @@ def deploy_shop(environment: Environment, output: Output, rate: float) -> ProbeR
             environment,
             rate,
             lambda listener: deploys.bound(listener, stop).apply(made.plan, made.composed, made.release),
+            patience=PATIENCE_SECONDS,
             listener=lambda event: tell(output, event),
             partial=lambda figures: show_figures(output, figures),
         )

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from trivet.api import load_environment
 from trivet.api.changes import StopRequest, refuse
-from trivet.api.deploy import WHAT_HAPPENS, DeployPlan, DeployReport, Deploys, Source, ready, releases
+from trivet.api.deploy import PATIENCE_SECONDS, WHAT_HAPPENS, DeployPlan, DeployReport, Deploys, Source, ready, releases
 from trivet.cli.change import REFUSED, Env, Json, PlanOnly, Yes, show_refusals, stoppable
 from trivet.cli.output import Output, output_for
 from trivet.cli.probe import Beside, ProbeContract, ProbeRate, beside_probe
@@ -56,7 +56,7 @@ def deploy(
     """
     environment = load_environment(env)
     output = output_for(json)
-    beside = Beside(probe, contract)
+    beside = Beside(probe, contract, PATIENCE_SECONDS)
     if json and not (plan or yes or resume):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
     with Deploys(environment) as deploys:
@@ -84,7 +84,7 @@ def redeploy(
     """
     environment = load_environment(env)
     output = output_for(json)
-    beside = Beside(probe, contract)
+    beside = Beside(probe, contract, PATIENCE_SECONDS)
     if json and not (plan or yes):
         raise InputError("with --json nobody can be asked: add --yes, or --plan to look only")
     with Deploys(environment) as deploys:
@@ -134,7 +134,7 @@ def rollback(
     """
     environment = load_environment(env)
     output = output_for(json)
-    beside = Beside(probe, contract)
+    beside = Beside(probe, contract, PATIENCE_SECONDS)
     if json and not yes:
         raise InputError("with --json nobody can be asked: add --yes")
     if not yes:

@@ -16,6 +16,7 @@ from trivet.api.changes import Listener
 from trivet.api.probes import (
     CONTRACTS,
     DEFAULT,
+    PATIENCE_SECONDS,
     BackgroundProbe,
     ProbeReport,
     ProbeSettings,
@@ -57,6 +58,7 @@ class Beside:
     Args:
         rate: Requests per second; 0: no probe.
         contract: What is asked; None: what the environment's application names.
+        patience: Seconds after which a customer gives up.
 
     Raises:
         InputError: There is no such contract.
@@ -64,6 +66,7 @@ class Beside:
 
     rate: float = 0.0
     contract: str | None = None
+    patience: float = PATIENCE_SECONDS
 
     def __post_init__(self) -> None:
         if self.contract is not None:
@@ -151,6 +154,7 @@ def beside_probe(
         probe.rate,
         work,
         contract=probe.contract,
+        patience=probe.patience,
         listener=listener,
         partial=lambda figures: show_figures(output, figures),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from trivet.api import measure
+from trivet.api.deploy import PATIENCE_SECONDS
 from trivet.errors import ChangeHalted
 from trivet.model import Environment, Node
 from trivet.model.application import Application
@@ -21,6 +22,7 @@ from trivet.probe.contracts.demo import DEMO
 from trivet.probe.report import Figures, Gap, Latency, Mark, Orders
 from trivet.run.directories import journals_directory
 from trivet.run.events import Noted, ProbeBegan, ProbeSeen, Reported, RunBegan, StepEnded
+from trivet.services.proxy.hold import REQUEST_SECONDS
 
 ENVIRONMENT = Environment(
     name="shop",
@@ -211,3 +213,13 @@ def test_the_contract_is_the_given_one_else_that_of_the_application(
     environment = replace(ENVIRONMENT, application=application)
     measure.measured(environment, 25.0, lambda listener: "made", contract=given)
     assert FakeProbe.settings.contract == contract
+
+
+def test_a_customer_beside_a_deploy_waits_longer_than_a_request_is_held() -> None:
+    """A held request that is answered late is no failure: a Magento's schema change takes 20 s and more."""
+    measure.measured(ENVIRONMENT, 25.0, lambda listener: None, patience=PATIENCE_SECONDS)
+    assert FakeProbe.settings.timeout == PATIENCE_SECONDS > REQUEST_SECONDS
+    assert FakeProbe.settings.max_in_flight == round(25.0 * PATIENCE_SECONDS)
+    measure.measured(ENVIRONMENT, 25.0, lambda listener: None)
+    assert FakeProbe.settings.timeout == measure.PATIENCE_SECONDS == 10.0
+    assert FakeProbe.settings.max_in_flight == 500
