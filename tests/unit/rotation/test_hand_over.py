@@ -17,6 +17,7 @@ from trivet.rotation import steps as steps_module
 from trivet.rotation.change import Kind
 from trivet.rotation.priorities import OwnCores
 from trivet.rotation.steps import NodeSteps
+from trivet.services.database import turn
 
 NOBODY: dict[str, Any] = {"staying": 0, "newest": 0, "present": [], "kept": []}
 CONSUMER = "shop from node-1 (connection 7): idle for 40 s"
@@ -30,6 +31,7 @@ class Agents:
 
     :param clients: the answers about clients of the database, one for each question; nobody is there after that.
     :param in_flight: what the proxies say at each wait for what is in flight.
+    :param kept: the writer that the proxies have after each release, whatever they were told; then what they were told.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Agents:
         writer: str = "node-1",
         clients: Iterable[dict[str, Any]] = (),
         in_flight: Iterable[int] = (),
+        kept: Iterable[str] = (),
     ) -> None:
         self.environment = environment()
         self.roles = roles
@@ -46,6 +49,7 @@ class Agents:
         self.writer = writer
         self.clients = iter(clients)
         self.in_flight = iter(in_flight)
+        self.kept = iter(kept)
         self.told: list[str] = []
 
     @contextmanager
@@ -72,6 +76,8 @@ class Agents:
     def agents(self, nodes: Iterable[Node], *words: str, timeout: float = 30) -> dict[str, dict[str, Any]]:
         if words != ("proxy", "states"):
             self.told.append(" ".join(words))
+        if words[:3] == ("proxy", "release", "db_writer"):
+            self.writer = next(self.kept, words[-1].split(",")[0])
         left = next(self.in_flight, 0) if "--wait" in words and words[0] == "proxy" else 0
         said = {"writer": self.writer, "settled": True, "applied": True, "done": True}
         return {node.name: {**said, "in_flight": left if node.name == "node-1" else 0} for node in nodes}
@@ -239,3 +245,27 @@ def test_only_a_drain_that_waits_in_vain_closes_idle_clients(monkeypatch: pytest
     monkeypatch.setattr(agents, "agents", answers)
     steps_of(agents).drain()
     assert not any("close" in words for words in agents.told)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LOOK_SECONDS", 0.0)
+
+
+def test_a_writer_that_the_proxies_went_back_to_is_handed_over_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents(REPLICAS, writer="node-2", kept=["node-2"])
+    hand_over(monkeypatch, agents)
+    told = of_the_writer(agents)
+    assert told == 2 * [
+        "proxy hold db_writer --wait 4.0",
+        "galera status",
+        "galera applied 5 --wait 3.0",
+        "proxy release db_writer --ready node-1,node-3",
+    ]
+    assert agents.writer == "node-1"
+
+
+def test_a_writer_that_the_proxies_always_go_back_to_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    agents = Agents(REPLICAS, writer="node-2", kept=turn.MOVES * ["node-2"])
+    with pytest.raises(ChangeHalted, match="went back to node-2 as the writer 3 times"):
+        hand_over(monkeypatch, agents)
