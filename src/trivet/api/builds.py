@@ -9,6 +9,7 @@ from pathlib import Path
 from trivet.build import BuildSettings, Release, Store, Tree, build
 from trivet.build import clear_cache as _clear_cache
 from trivet.build.builder import PACKAGES
+from trivet.deploy.source import keep_project
 from trivet.errors import InputError
 from trivet.grid import machine
 from trivet.paths import releases_directory
@@ -44,13 +45,15 @@ def build_release(
         raise InputError(
             f"the project has {len(project.errors)} errors; nothing was built", f"trivet project check {tree.directory}"
         )
-    return build(
+    release = build(
         tree,
         application_named(project.applications, application),
         store=store or Store(releases_directory()),
         settings=settings or BuildSettings(),
         output=output,
     )
+    keep_project(tree, project, release)
+    return release
 
 
 def prepare_for_builds(progress: Callable[[str], None]) -> None:

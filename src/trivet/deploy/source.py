@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 PROJECT = "project"
-"""Folder of a release with the files of its project, as its last deploy had them."""
+"""Folder of a release with the files of its project, as its last build or deploy had them."""
 DEPLOY = "trivet deploy ENV DIR"
 SETTINGS = (".magento.env.yaml", OWN_FILE, *(f"{prefix}/{name}.yaml" for prefix in PREFIXES for name in CLUSTER_FILES))
 
@@ -72,12 +72,12 @@ class Source:
         """A release of this machine.
 
         :raises BuildError: there is none of that name, or it is damaged.
-        :raises InputError: it was built only, never deployed from here.
+        :raises InputError: it is of an earlier Trivet, which kept no files of its project.
         """
         release = release_store().get(name)
         directory = release.directory / PROJECT
         if not directory.is_dir():
-            raise InputError(f"{name} was never deployed from here: its project's files are not known", DEPLOY)
+            raise InputError(f"{name} has no files of its project: an earlier Trivet built it", DEPLOY)
         return cls(directory, application=release.application, release=release)
 
     @contextmanager
@@ -141,19 +141,23 @@ class Opened:
         return build(self.tree, self.application, store=release_store(), settings=settings, output=say)
 
     def keep(self, release: Release) -> None:
-        """Keep the project's files beside its release: by them it goes live again without the repository."""
-        if self.built is not None:
-            return
-        inside = [name for item in self.project.applications for name in (item.file, _beside(item.file, "php.ini"))]
-        staged, kept = release.directory / f".{PROJECT}", release.directory / PROJECT
-        shutil.rmtree(staged, ignore_errors=True)
-        for name in (*SETTINGS, *inside):
-            source = self.tree.directory / name
-            if source.is_file():
-                (staged / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, staged / name)
-        shutil.rmtree(kept, ignore_errors=True)
-        staged.rename(kept)
+        """Keep the project's files beside its release."""
+        if self.built is None:
+            keep_project(self.tree, self.project, release)
+
+
+def keep_project(tree: Tree, project: Project, release: Release) -> None:
+    """Keep a project's files beside its release: by them it goes live again without the repository."""
+    inside = [name for item in project.applications for name in (item.file, _beside(item.file, "php.ini"))]
+    staged, kept = release.directory / f".{PROJECT}", release.directory / PROJECT
+    shutil.rmtree(staged, ignore_errors=True)
+    for name in (*SETTINGS, *inside):
+        source = tree.directory / name
+        if source.is_file():
+            (staged / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, staged / name)
+    shutil.rmtree(kept, ignore_errors=True)
+    staged.rename(kept)
 
 
 def _beside(file: str, name: str) -> str:
