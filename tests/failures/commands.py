@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trivet.api import Environment, measured
+from trivet.api.measure import PATIENCE_SECONDS
 from trivet.probe import ProbeReport
 from trivet.report.figures import customers
 from trivet.results import Kind, leave
@@ -108,9 +109,12 @@ class Run:
         return code
 
 
-def measure(environment: Environment, work: Callable[[], None]) -> ProbeReport:
-    """Do something while the probe asks all gateway addresses, and have its report."""
-    report, _ = measured(environment.description, RATE, lambda _listener: work())
+def measure(environment: Environment, work: Callable[[], None], patience: float = PATIENCE_SECONDS) -> ProbeReport:
+    """Do something while the probe asks all gateway addresses, and have its report.
+
+    :param patience: seconds after which a customer gives up.
+    """
+    report, _ = measured(environment.description, RATE, lambda _listener: work(), patience=patience)
     return report
 
 

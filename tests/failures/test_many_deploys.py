@@ -12,6 +12,7 @@ import pytest
 from tests.failures.commands import Run, healthy, incus, measure, on, record
 from tests.failures.projects import change_page, change_schema, leaves_nothing, serving
 from trivet.api import Environment
+from trivet.api.deploy import PATIENCE_SECONDS
 from trivet.lab import LabState
 
 DEPLOYS = 10
@@ -43,7 +44,7 @@ def test_ten_deploys_in_a_row_fail_nobody(environment: Environment, lab: LabStat
             held.append(done["held_seconds"] or 0.0)
             assert serving(lab) == {done["instance"]}
 
-    report = measure(environment, work)
+    report = measure(environment, work, PATIENCE_SECONDS)
     record(f"{DEPLOYS} deploys in a row {'with' if schema else 'without'} a schema change", report)
     assert report.total.failures == 0, report.failures
     assert report.orders is not None and report.orders.found == report.orders.acknowledged > 0

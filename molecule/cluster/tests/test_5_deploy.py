@@ -14,7 +14,7 @@ from testinfra.host import Host
 
 from trivet.ansible import load_environment
 from trivet.api import measured
-from trivet.api.deploy import DeployReport, Deploys, Source, ready
+from trivet.api.deploy import PATIENCE_SECONDS, DeployReport, Deploys, Source, ready
 from trivet.errors import TrivetError
 from trivet.lab import LabState
 from trivet.model import Environment
@@ -73,7 +73,13 @@ def leaves_nothing(nodes: list[Host]) -> None:
 
 
 def under_load(environment: Environment, shop: Path, name: str) -> tuple[Any, DeployReport]:
-    report, done = measured(environment, RATE, lambda heard: deploy(environment, shop, heard), listener=print)
+    report, done = measured(
+        environment,
+        RATE,
+        lambda heard: deploy(environment, shop, heard),
+        patience=PATIENCE_SECONDS,
+        listener=print,
+    )
     folder = state_directory() / environment.label
     (folder / f"deploy-{name}-report.json").write_text(json.dumps(report.to_json()))
     assert report.total.failures == 0, report.failures
