@@ -6,7 +6,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import socket
 import subprocess
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +17,8 @@ import pytest
 
 from trivet.health.config import NodeConfig
 from trivet.node.errors import AgentError
-from trivet.services.application import instance, releases
-from trivet.services.application.contract import INSTANCES, RELEASES
+from trivet.services.application import instance, releases, web
+from trivet.services.application.contract import INSTANCES, RELEASES, SOCKETS
 from trivet.services.application.instance import Instance, Mount
 from trivet.services.application.releases import Store
 from trivet.services.application.schedule import Cron
@@ -164,3 +167,28 @@ def test_the_volume_keeps_archives_by_its_own_age_and_what_is_recorded(store: St
     assert store.described(f"{names[3]}-01234567").release == names[3]
     with pytest.raises(AgentError, match="has no instance"):
         store.described(f"{names[1]}-01234567")
+
+
+def test_a_candidate_is_asked_when_nginx_listens_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "SOCKETS", replace(SOCKETS, default=tmp_path))
+    monkeypatch.setattr(web, "TAKEN_SECONDS", 10.0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(tmp_path / f"{GIVEN.name}.candidate"))
+
+        def answer() -> None:
+            time.sleep(0.5)
+            server.listen()
+            for expected in (b"", b"GET /health_check.php"):
+                connection, _address = server.accept()
+                with connection:
+                    assert connection.recv(4096).startswith(expected)
+                    if expected:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        (page,) = web.warm(GIVEN)
+        answering.join(10)
+    assert (page.path, page.status) == ("/health_check.php", 200), page.error

@@ -111,12 +111,22 @@ def warm(instance: Instance) -> list[Warmed]:
     """
     place = _candidate_socket(instance)
     end = time.monotonic() + TAKEN_SECONDS
-    while not place.is_socket():
+    while not _listens(place):
         if time.monotonic() > end:
             raise AgentError(f"nginx does not offer {instance.name}")
         time.sleep(POLL_SECONDS)
     headers = visitor_headers(instance)
     return [_ask(place, path, headers) for path in dict.fromkeys((*instance.warm_up, instance.health_page))]
+
+
+def _listens(place: Path) -> bool:
+    """Whether somebody takes connections: nginx makes the file of a socket a moment before it listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(place))
+        except OSError:
+            return False
+    return True
 
 
 def visitor_headers(instance: Instance) -> dict[str, str]:
