@@ -10,6 +10,7 @@ from typing import Any
 from tests.failures.commands import Run, healthy, measure, on, record
 from trivet.api import Environment
 from trivet.lab import LabState
+from trivet.paths import shop_directory
 
 CONSUMERS = 4
 WORKER = """    {name}:
@@ -22,8 +23,7 @@ SLOWER_AT_MOST = 1.5
 
 def with_consumers(shop: Path, number: int) -> None:
     file = shop / ".magento.app.yaml"
-    text = file.read_text(encoding="utf-8")
-    head, _, rest = text.partition("workers:\n")
+    head, rest = (shop_directory() / file.name).read_text(encoding="utf-8").split("workers:\n")
     web = rest[rest.index("web:\n") :]
     workers = "".join(WORKER.format(name=f"consumer{one}") for one in range(number))
     file.write_text(head + (f"workers:\n{workers}" if number else "") + web, encoding="utf-8")
