@@ -791,6 +791,8 @@ MOVED: dict[str, Any] = {
     "search_version": "8.15.0",
     "rabbitmq_enabled": True,
     "rabbitmq_port": 5772,
+    "rabbitmq_virtual_host": "orders",
+    "rabbitmq_user": "clerk",
     "files_volume": "pool",
     "files_mount": "/data/pool",
     "files_brick": "/data/bricks/pool/copy",

@@ -8,8 +8,10 @@ import io
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,13 +171,18 @@ def test_the_volume_keeps_archives_by_its_own_age_and_what_is_recorded(store: St
         store.described(f"{names[1]}-01234567")
 
 
-def test_a_candidate_is_asked_when_nginx_listens_and_not_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(web, "SOCKETS", replace(SOCKETS, default=tmp_path))
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room for that of a socket: a path of one has 107 characters at most."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_candidate_is_asked_when_nginx_listens_and_not_before(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "SOCKETS", replace(SOCKETS, default=short))
     monkeypatch.setattr(web, "TAKEN_SECONDS", 10.0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.bind(str(tmp_path / f"{GIVEN.name}.candidate"))
+        server.bind(str(short / f"{GIVEN.name}.candidate"))
 
         def answer() -> None:
             time.sleep(0.5)

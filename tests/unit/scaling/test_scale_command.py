@@ -71,7 +71,15 @@ class World:
         return result
 
     def measured(
-        self, _environment: Environment, rate: float, work: Any, *, contract: str | None, listener: Any, partial: Any
+        self,
+        _environment: Environment,
+        rate: float,
+        work: Any,
+        *,
+        contract: str | None,
+        patience: float,
+        listener: Any,
+        partial: Any,
     ) -> Any:
         self.rates.append(rate)
         listener(ProbeBegan(rate, contract or "demo", ("http://192.0.2.21",), "/probes/one.jsonl"))
