@@ -134,7 +134,7 @@ class Inside:
         return terminal_command(self.node, asked, terminal=terminal)
 
     def _mount(self, name: str) -> str:
-        path = name.strip("/").removeprefix(f"{HOME.strip('/')}/")
+        path = _within(name)
         if path not in self.mounts:
             raise InputError(
                 f"{self.environment.name} has no mount {name}; it has {', '.join(self.mounts) or 'none'}",
@@ -156,10 +156,15 @@ def enter(environment: Environment, node: str = "", *, mount: str = "") -> Insid
         said = nodes.agent(chosen, "application", "describe")
     mounts = {item["path"].removeprefix(f"{HOME}/"): bool(item["shared"]) for item in said["mounts"]}
     found = Inside(environment, chosen, said["instance"], mounts, said["relationships"])
-    if mount and not node and len(environment.machines) > 1 and mounts.get(mount.strip("/")) is False:
+    if mount and not node and len(environment.machines) > 1 and mounts.get(_within(mount)) is False:
         names = ", ".join(item.name for item in environment.machines)
         raise InputError(f"each node has a mount {mount} of its own: name one by --node ({names})")
     return found
+
+
+def _within(name: str) -> str:
+    """A mount by its path below the application's root: ``app/etc`` is one, and so is ``/app/app/etc``."""
+    return name.removeprefix(f"{HOME}/").strip("/")
 
 
 def login(environment: Environment, node: str, words: Sequence[str], *, terminal: bool) -> list[str]:

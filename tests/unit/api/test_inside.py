@@ -43,6 +43,13 @@ def test_a_mount_comes_here_and_goes_there(here: Inside, tmp_path: Path) -> None
     assert here.download("media", tmp_path / "less", ("sub",), names.append) == 1
 
 
+@pytest.mark.parametrize("name", ["app/etc", "/app/app/etc", "app/etc/", "/app/etc"])
+def test_a_mount_is_named_below_the_root_or_whole(name: str) -> None:
+    given = environment()
+    found = Inside(given, given.nodes[0], "shop-0-0", {"app/etc": True, "etc": True}, {})
+    assert found._mount(name) == ("/app/etc" if name == "/app/etc" else "/app/app/etc")
+
+
 def test_what_does_not_come_is_told_in_the_words_of_the_node(
     here: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ def _move(on: OnTurn) -> None:
     """Move the writer until the proxies keep the new one.
 
     They tell one another whom connections stick to. What one of them said right before the move may reach another
-    right after it, which tells it on: then all of them are back (HAProxy 2.6: one of 60 moves, nearly without load).
+    right after it, which tells it on: then all of them are back (seen with HAProxy 2.6, nearly without load).
     """
     for _ in range(MOVES):
         on.uncut(CLIENTS, lambda newest: on.held(WRITER_BACKEND, lambda: _applied(on), CLIENTS, newest))
